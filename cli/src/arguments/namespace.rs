@@ -1,0 +1,105 @@
+//! The commands about running and recorded namespaces, and about the machine.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::ValueEnum;
+use clap::ValueHint;
+
+/// List namespaces.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  quixote ps                 what runs
+  quixote ps --all           recorded runs besides
+  quixote ps --all --json    the same for programs")]
+pub(crate) struct PsArguments {
+    /// Those too that have ended
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show a namespace.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  quixote show backup forensics       what was outside the model, and what nearest is in it
+  quixote show backup state           64 hexadecimal digits, to compare or attest to
+  quixote show ./record.json counts   a record by its file")]
+pub(crate) struct ShowArguments {
+    /// Name of a namespace, or the file of a record
+    #[arg(value_name = "NAME|RECORD")]
+    pub(crate) namespace: String,
+    /// What to show
+    #[arg(value_enum)]
+    pub(crate) aspect: Aspect,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What can be shown of a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Aspect {
+    /// The events that formed the model
+    Trajectory,
+    /// The events outside the model
+    Forensics,
+    /// The good coefficients
+    Coefficients,
+    /// What was counted
+    Counts,
+    /// The order-independent value of all distinct coefficients
+    State,
+    /// The order-dependent value of all distinct coefficients
+    Measurement,
+}
+
+/// Accept reviewed forensics.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  quixote accept backup -o backup.model              shows what would be added, and asks
+  quixote accept backup --only 1 3 -o backup.model   only these, as `show backup forensics` numbers them
+  quixote accept backup --all --yes -o backup.model  without a terminal
+
+The model gets a new serial number and must be signed again.")]
+pub(crate) struct AcceptArguments {
+    /// Name of a namespace, or the file of a record
+    #[arg(value_name = "NAME|RECORD")]
+    pub(crate) namespace: String,
+    /// Accept all forensics
+    #[arg(long, conflicts_with = "only")]
+    pub(crate) all: bool,
+    /// Accept only these: the numbers that `show NAME forensics` gives, or the first digits of
+    /// their coefficients
+    #[arg(long, value_name = "N|COEFFICIENT", num_args = 1.., value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// The model to add to [default: the one the namespace ran under]
+    #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub(crate) model: Option<PathBuf>,
+    /// Write the model here
+    #[arg(short, long, value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// As JSON: what was added
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Examine the machine.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  quixote doctor           what works here, and the command that mends what does not
+  quixote doctor --json    the same for programs; status 1 if quixote cannot work here")]
+pub(crate) struct DoctorArguments {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,42 @@
+//! The commands, one a file.
+
+mod accept;
+mod attest;
+mod completions;
+mod doctor;
+mod enforce;
+mod kernel;
+mod learn;
+mod man;
+mod model;
+mod monitor;
+mod provision;
+mod ps;
+pub(crate) mod references;
+mod show;
+mod verify_attestation;
+
+use crate::arguments::Command;
+use crate::exit::Status;
+use crate::failure::Outcome;
+
+/// Does what is asked.
+pub(crate) fn run(command: Command) -> Outcome<Status> {
+    match command {
+        Command::Learn(arguments) => learn::run(&arguments),
+        Command::Model { command } => model::run(&command),
+        Command::Monitor(arguments) => monitor::run(&arguments),
+        Command::Enforce(arguments) => enforce::run(&arguments),
+        Command::Ps(arguments) => ps::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
+        Command::Accept(arguments) => accept::run(&arguments),
+        Command::Attest(arguments) => attest::run(&arguments),
+        Command::VerifyAttestation(arguments) => verify_attestation::run(&arguments),
+        Command::Provision(arguments) => provision::run(&arguments),
+        Command::References { command } => references::run(&command),
+        Command::Kernel { command } => kernel::run(&command),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man { directory } => man::run(directory.as_deref()),
+    }
+}

@@ -1,0 +1,315 @@
+//! `quixote references ima`: reference values for kernels that measure and appraise.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use ima_format::Algorithm;
+use ima_format::List;
+use ima_format::Measurement;
+use ima_format::digest_list;
+use ima_format::measurement::Content;
+use ima_format::pcr;
+use ima_format::signature::ATTRIBUTE;
+use ima_format::signature::PrivateKey;
+use references::FileDigest;
+use references::ReferenceSet;
+use rustix::fs::XattrFlags;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::arguments::ima::Bank;
+use crate::arguments::ima::DigestListArguments;
+use crate::arguments::ima::DigestListForm;
+use crate::arguments::ima::ImaCommand;
+use crate::arguments::ima::MeasurementsArguments;
+use crate::arguments::ima::PredictArguments;
+use crate::arguments::ima::SignArguments;
+use crate::arguments::ima::Template;
+use crate::arguments::ima::VerifyListArguments;
+use crate::exit::Status;
+use crate::failure::Failure;
+use crate::failure::OrFail as _;
+use crate::failure::Outcome;
+use crate::output;
+use crate::run::machine_references;
+
+/// The hash that new signatures are of.
+const SIGNED: Algorithm = Algorithm::Sha256;
+
+pub(crate) fn run(command: &ImaCommand) -> Outcome<Status> {
+    match command {
+        ImaCommand::Measurements(arguments) => measurements(arguments),
+        ImaCommand::PredictPcr(arguments) => predict(arguments),
+        ImaCommand::VerifyList(arguments) => verify_list(arguments),
+        ImaCommand::DigestList(arguments) => digests(arguments),
+        ImaCommand::Sign(arguments) => sign(arguments),
+    }
+}
+
+fn measurements(arguments: &MeasurementsArguments) -> Outcome<Status> {
+    let set = machine_references::read(&arguments.references)?;
+    let order = fs::read(&arguments.order).or_fail(arguments.order.display())?;
+    let signed = arguments.template == Template::ImaSig;
+    let record = |digest: (Algorithm, &[u8]), path: &[u8]| {
+        Measurement::of_file(arguments.pcr, digest, path, signed)
+    };
+    let mut records = Vec::new();
+    if let Some(text) = &arguments.boot_aggregate {
+        let (algorithm, digest) = digest_of(text)?;
+        records.push(record((algorithm, &digest), pcr::BOOT_AGGREGATE));
+    }
+    for path in order.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()) {
+        let digest = expected(&set, path)?;
+        records.push(record((algorithm_of(digest)?, digest.octets()), path));
+    }
+    let list = List { records };
+    let octets = match (arguments.json, arguments.binary) {
+        (true, _) => records_json(&list).or_fail("")?,
+        (_, true) => list.to_binary(),
+        _ => list.to_text(),
+    };
+    match &arguments.output {
+        Some(path) => fs::write(path, octets).or_fail(path.display())?,
+        None => std::io::stdout().write_all(&octets).or_fail("stdout")?,
+    }
+    Ok(Status::SUCCESS)
+}
+
+fn records_json(list: &List) -> serde_json::Result<Vec<u8>> {
+    let record = |record: &Measurement| {
+        let Content::File { digest, name, .. } = &record.content else { return json!(null) };
+        json!({
+            "pcr": record.pcr,
+            "template": record.template(),
+            "template_digest": ima_format::hex(&record.template_digest()),
+            "digest": format!("{}:{}", digest.0, ima_format::hex(&digest.1)),
+            "name": String::from_utf8_lossy(name),
+        })
+    };
+    let records: Vec<serde_json::Value> = list.records.iter().map(record).collect();
+    let mut text = serde_json::to_vec(&records)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// The one content that is vouched for at a path.
+fn expected<'a>(set: &'a ReferenceSet, path: &[u8]) -> Outcome<&'a FileDigest> {
+    let shown = String::from_utf8_lossy(path);
+    let mut vouched = set.by_path(path).filter(|reference| reference.vouches());
+    let first = vouched.next().ok_or_else(|| Failure::new("no package vouches for it"));
+    let first = first.map_err(|failure| failure.at(&*shown))?;
+    if vouched.any(|other| other.digest != first.digest) {
+        let two = Failure::new("packages vouch for several contents of it");
+        return Err(two.at(&*shown).next("scan a system on which one of them is installed"));
+    }
+    Ok(&first.digest)
+}
+
+fn algorithm_of(digest: &FileDigest) -> Outcome<Algorithm> {
+    let name = digest.algorithm().name();
+    let known = Algorithm::from_name(name);
+    known.ok_or_else(|| Failure::new(format_args!("IMA does not measure with {name}")))
+}
+
+/// `sha256:DIGITS`.
+fn digest_of(text: &str) -> Outcome<(Algorithm, Vec<u8>)> {
+    let parse = || {
+        let (name, digits) = text.split_once(':')?;
+        let (algorithm, octets) = (Algorithm::from_name(name)?, ima_format::from_hex(digits)?);
+        (octets.len() == algorithm.octets()).then_some((algorithm, octets))
+    };
+    let odd = || Failure::new("this is no digest").at(text).next("write it as sha256:DIGITS");
+    parse().ok_or_else(odd)
+}
+
+fn read_list(path: &Path) -> Outcome<List> {
+    List::read(&fs::read(path).or_fail(path.display())?).or_fail(path.display())
+}
+
+fn predict(arguments: &PredictArguments) -> Outcome<Status> {
+    let list = read_list(&arguments.list)?;
+    let padded: Vec<Algorithm> = arguments.padded.iter().copied().map(bank_algorithm).collect();
+    let banks = match arguments.bank {
+        Some(bank) => vec![bank_algorithm(bank)],
+        None => Algorithm::ALL.to_vec(),
+    };
+    let value = |algorithm: Algorithm| {
+        let bank = if padded.contains(&algorithm) {
+            pcr::Bank::padded(algorithm)
+        } else {
+            pcr::Bank::new(algorithm)
+        };
+        (algorithm.name(), ima_format::hex(&pcr::predict_in(bank, arguments.pcr, &list.records)))
+    };
+    let values: Vec<(&str, String)> = banks.into_iter().map(value).collect();
+    if arguments.json {
+        let banks: serde_json::Map<String, serde_json::Value> =
+            values.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        output::print_json(&json!({ "pcr": arguments.pcr, "banks": banks }))?;
+    } else {
+        let lines = values.iter().map(|(name, value)| format!("{name}:{value}\n"));
+        output::print(&lines.collect::<String>())?;
+    }
+    Ok(Status::SUCCESS)
+}
+
+fn bank_algorithm(bank: Bank) -> Algorithm {
+    match bank {
+        Bank::Sha1 => Algorithm::Sha1,
+        Bank::Sha256 => Algorithm::Sha256,
+        Bank::Sha384 => Algorithm::Sha384,
+        Bank::Sha512 => Algorithm::Sha512,
+    }
+}
+
+/// What a list's records come to.
+#[derive(Default, Serialize)]
+struct Checked {
+    vouched: usize,
+    boot_aggregates: usize,
+    not_vouched: Vec<NotVouched>,
+    violations: Vec<String>,
+    pcr_differs: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct NotVouched {
+    name: String,
+    digest: String,
+    why: &'static str,
+}
+
+fn verify_list(arguments: &VerifyListArguments) -> Outcome<Status> {
+    let set = machine_references::read(&arguments.references)?;
+    let list = read_list(&arguments.list)?;
+    let mut checked = Checked::default();
+    let by_name: std::collections::HashSet<Vec<u8>> =
+        set.iter().map(|reference| ima_format::measurement::as_written(&reference.path)).collect();
+    for record in &list.records {
+        checked.add(record, &set, &by_name);
+    }
+    for text in &arguments.pcr_value {
+        let (algorithm, stated) = digest_of(text)?;
+        if pcr::predict(algorithm, arguments.pcr, &list.records) != stated {
+            checked.pcr_differs.push(algorithm.name().into());
+        }
+    }
+    let holds = checked.holds();
+    if arguments.json {
+        output::print_json(&checked)?;
+    } else {
+        output::print(&checked.to_text())?;
+    }
+    Ok(Status::yes_or_no(holds))
+}
+
+impl Checked {
+    fn add(
+        &mut self,
+        record: &Measurement,
+        set: &ReferenceSet,
+        names: &std::collections::HashSet<Vec<u8>>,
+    ) {
+        let (digest, name) = match &record.content {
+            Content::File { digest, name, .. } => (digest, name),
+            Content::Other { template, .. } => {
+                return self.refuse(template, String::new(), "its template is not a file's");
+            }
+        };
+        let shown = String::from_utf8_lossy(name).into_owned();
+        if record.violation {
+            return self.violations.push(shown);
+        }
+        if name == pcr::BOOT_AGGREGATE {
+            self.boot_aggregates += 1;
+            return;
+        }
+        let text = format!("{}:{}", digest.0, ima_format::hex(&digest.1));
+        let Some(digest) = FileDigest::parse(&text) else {
+            return self.refuse(&shown, text, "its digest is of no known algorithm");
+        };
+        let mut stated = set.by_digest(&digest).filter(|reference| reference.vouches());
+        if stated.any(|reference| record.may_name(&reference.path)) {
+            self.vouched += 1;
+        } else if set.by_digest(&digest).any(references::Reference::vouches) {
+            self.refuse(&shown, text, "packages have this content, at another path");
+        } else if names.contains(name) {
+            self.refuse(&shown, text, "packages have another content at this path");
+        } else {
+            self.refuse(&shown, text, "no package has it");
+        }
+    }
+
+    fn refuse(&mut self, name: &str, digest: String, why: &'static str) {
+        self.not_vouched.push(NotVouched { name: name.into(), digest, why });
+    }
+
+    fn holds(&self) -> bool {
+        self.not_vouched.is_empty() && self.violations.is_empty() && self.pcr_differs.is_empty()
+    }
+
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        for NotVouched { name, digest, why } in &self.not_vouched {
+            let line = format!("not vouched for: {name} {digest}: {why}");
+            text += &(output::styled(output::CAUTION, &output::printable(&line)) + "\n");
+        }
+        for name in &self.violations {
+            let line = format!("violation: {name} was written while it was measured");
+            text += &(output::styled(output::CAUTION, &output::printable(&line)) + "\n");
+        }
+        for bank in &self.pcr_differs {
+            let line = format!("the list does not lead to the PCR of bank {bank}");
+            text += &(output::styled(output::BAD, &line) + "\n");
+        }
+        let (vouched, not) = (self.vouched, self.not_vouched.len());
+        text + &format!("{vouched} measurements are vouched for, {not} are not\n")
+    }
+}
+
+fn digests(arguments: &DigestListArguments) -> Outcome<Status> {
+    let set = machine_references::read(&arguments.references)?;
+    let form = match arguments.form {
+        DigestListForm::Tlv202411 => digest_list::Version::November2024,
+    };
+    let sha256 = set.iter().filter(|reference| {
+        reference.vouches() && reference.digest.algorithm() == references::Algorithm::Sha256
+    });
+    let entries: Vec<digest_list::Entry<'_>> =
+        sha256.map(|reference| (reference.digest.octets(), &*reference.path)).collect();
+    let octets = digest_list::encode(form, Algorithm::Sha256, &entries).or_fail("")?;
+    fs::write(&arguments.output, octets).or_fail(arguments.output.display())?;
+    if arguments.json {
+        output::print_json(&json!({ "output": arguments.output, "digests": entries.len() }))?;
+    } else {
+        output::note(&format!("{} digests in {}\n", entries.len(), arguments.output.display()));
+    }
+    Ok(Status::SUCCESS)
+}
+
+fn sign(arguments: &SignArguments) -> Outcome<Status> {
+    let text = fs::read_to_string(&arguments.key).or_fail(arguments.key.display())?;
+    let key = PrivateKey::from_pem(&text).or_fail(arguments.key.display())?;
+    let mut signed = Vec::new();
+    for path in &arguments.files {
+        let content = fs::read(path).or_fail(path.display())?;
+        let value = key.sign(SIGNED, &SIGNED.digest(&[&content])).or_fail(path.display())?;
+        if arguments.json {
+            signed.push(json!({ "file": path, "security_ima": ima_format::hex(&value) }));
+        } else if arguments.print {
+            let name = String::from_utf8_lossy(path.as_os_str().as_bytes()).into_owned();
+            let line = format!("{} {}\n", ima_format::hex(&value), output::printable(&name));
+            output::print(&line)?;
+        }
+        if !arguments.print {
+            let set = rustix::fs::setxattr(path, ATTRIBUTE, &value, XattrFlags::empty());
+            set.map_err(std::io::Error::from).or_fail(path.display())?;
+        }
+    }
+    if arguments.json {
+        output::print_json(&signed)?;
+    }
+    Ok(Status::SUCCESS)
+}

@@ -1,0 +1,35 @@
+//! `quixote`: keeps a Linux workload inside the security behaviour that it was tested to.
+//!
+//! Arguments and presentation only. What a command does is the `orchestrator` library's matter.
+
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "texts for people are made once a command; how they read counts more"
+)]
+
+mod arguments;
+mod commands;
+mod exit;
+mod failure;
+mod namespace;
+mod output;
+mod question;
+mod run;
+mod terminal;
+
+use std::process::ExitCode;
+
+use crate::arguments::Arguments;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::from_command_line() {
+        Ok(arguments) => arguments,
+        Err(asked) => return exit::of_command_line(&asked),
+    };
+    output::choose_colour(arguments.color);
+    match commands::run(arguments.command) {
+        Ok(status) => status.into(),
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,14 @@
+//! The binary `quixote`, run as its users run it.
+//!
+//! What needs a workload to be judged says so by its name (`run_...`), and fails, not skips, where
+//! it cannot run: the portable source needs no privileges.
+
+mod attestations;
+mod errors;
+mod fixture;
+mod help;
+mod model_files;
+mod records;
+mod runs;
+mod sandbox;
+mod terminal;

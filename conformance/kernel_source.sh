@@ -1,0 +1,47 @@
+#!/bin/sh
+# What the kernel source promises, on the kernel that runs: `cargo xtask vm -- sh conformance/kernel_source.sh`.
+#
+# The same workload has the same coefficients under both sources; a model learned portably is enforced in the
+# kernel without a denial; what is outside it is denied before it takes effect; unloading leaves nothing.
+set -eu
+quixote=$PWD/target/release/quixote
+[ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
+folder=$(mktemp -d)
+cd "$folder"
+export HOME="$folder" XDG_RUNTIME_DIR="$folder"
+
+cat > workload <<'WORKLOAD'
+set -e
+cat /etc/hostname > /dev/null
+echo x > file; mkdir -p inner; mv file inner/moved; ln -s a inner/link; ln inner/moved inner/hard
+chmod 600 inner/moved; touch inner/moved; rm -r inner
+(sleep 0); sleep 100 & sleep 1; kill $!
+ls /proc/self/fd > /dev/null
+WORKLOAD
+
+fail() {
+	echo "kernel_source: $*" >&2
+	exit 1
+}
+
+coefficients() {
+	grep -E '^[0-9a-f]{64} ' "$1"
+}
+
+"$quixote" kernel load
+for source in kernel portable; do
+	"$quixote" learn --quiet --source $source -o $source.model -- /bin/sh workload 2> $source.log || fail "$(cat $source.log)"
+	grep -q ' 0 lost' $source.log || fail "events were lost: $(cat $source.log)"
+	coefficients $source.model > $source.coefficients
+done
+test "$(wc -l < kernel.coefficients)" -gt 80 || fail "too few events: $(cat kernel.coefficients)"
+diff kernel.coefficients portable.coefficients || fail "the sources differ"
+"$quixote" enforce --quiet --source kernel --allow-unsigned portable.model -- /bin/sh workload ||
+	fail "a good run was denied"
+if "$quixote" enforce --quiet --source kernel --allow-unsigned portable.model -- /bin/sh -c 'echo evil > evil'; then
+	fail "what is outside the model was not denied"
+fi
+test ! -e evil || fail "what was denied took effect"
+"$quixote" kernel unload
+test ! -e /sys/fs/bpf/quixote-1 || fail "unloading leaves pins"
+echo "kernel_source: same coefficients under both sources on $(uname -r)"

@@ -1,0 +1,118 @@
+//! The agent in the orchestrator itself: the engine behind a lock.
+//!
+//! Every verdict is formed under the lock, so that the order of events that the measurement
+//! extends is the order in which they were decided.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use tsem::Agent;
+use tsem::Description;
+use tsem::Effect;
+use tsem::Engine;
+use tsem::ExecOutcome;
+use tsem::Loss;
+use tsem::ProcessId;
+use tsem::TaskIdentity;
+use tsem::Verdict;
+
+use crate::agent::AgentError;
+use crate::agent::Attested;
+use crate::agent::NamespaceAgent;
+use crate::agent::Observer;
+use crate::agent::Snapshot;
+
+/// The engine behind a lock.
+pub struct LocalAgent {
+    engine: Mutex<Engine>,
+    observer: Arc<dyn Observer>,
+}
+
+impl LocalAgent {
+    /// An agent around an engine.
+    pub fn new(engine: Engine, observer: Arc<dyn Observer>) -> Self {
+        Self { engine: Mutex::new(engine), observer }
+    }
+
+    /// The engine. A thread that panicked while it held the lock cannot have left it half
+    /// changed in a way that turns a denial into leave: the model only grows in free mode.
+    pub fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Agent for LocalAgent {
+    fn started(&self, process: ProcessId) {
+        self.engine().started(process);
+    }
+
+    fn forked(&self, parent: ProcessId, child: ProcessId) {
+        self.engine().forked(parent, child);
+    }
+
+    fn exited(&self, process: ProcessId) {
+        self.engine().exited(process);
+    }
+
+    fn judge(&self, event: &Description) -> Verdict {
+        let mut engine = self.engine();
+        let judged = engine.judge(event);
+        let told = judged.first && judged.violation.is_some();
+        let told = told.then(|| engine.forensics().last().cloned()).flatten();
+        let told = told.map(|forensic| {
+            let chain = crate::chain::names(engine.observation(), forensic.event.task);
+            let acting = engine.identities().get(forensic.event.task.0 as usize).copied();
+            (forensic, chain, acting.unwrap_or(TaskIdentity::INITIAL))
+        });
+        drop(engine);
+        self.observer.judged(event, judged.first);
+        if let Some((forensic, chain, acting)) = told {
+            self.observer.violation(&forensic, &chain, acting);
+        }
+        judged.verdict
+    }
+
+    fn exec_settled(&self, process: ProcessId, outcome: ExecOutcome) {
+        self.engine().exec_settled(process, outcome);
+    }
+
+    fn effect(&self, process: ProcessId, effect: &Effect<'_>) {
+        self.engine().effect(process, effect);
+    }
+
+    fn lost(&self, _: Option<ProcessId>, loss: Loss) {
+        self.engine().lost(loss);
+        self.observer.lost(loss);
+    }
+}
+
+impl NamespaceAgent for LocalAgent {
+    fn snapshot(&self) -> Result<Snapshot, AgentError> {
+        let engine = self.engine();
+        Ok(Snapshot {
+            state: engine.state(),
+            measurement: engine.measurement(),
+            counts: engine.counts(),
+            observation: engine.observation().clone(),
+            forensics: engine.forensics().to_vec(),
+            coefficients: engine.coefficients(),
+            cached: 0,
+        })
+    }
+
+    fn attest(&self, _: &[u8]) -> Result<Attested, AgentError> {
+        Err(AgentError::NoKey)
+    }
+
+    fn close(&self) {}
+
+    fn fault(&self) -> Option<AgentError> {
+        None
+    }
+
+    fn unasked(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,150 @@
+//! Where a namespace's events come from: two sources, one life.
+
+use std::os::fd::OwnedFd;
+use std::process::ExitStatus;
+use std::sync::Arc;
+
+use crate::agent::NamespaceAgent;
+use crate::workload::RunError;
+use crate::workload::Workload;
+
+/// A source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Seccomp user notification: without privileges, on every kernel.
+    Portable,
+    /// BPF LSM programs: needs root, and `bpf` among the kernel's security modules.
+    Kernel,
+}
+
+impl Source {
+    /// The word on the command line, in records and in models.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Kernel => "kernel",
+        }
+    }
+
+    /// What a user must know of it before relying on it.
+    pub const fn caution(self) -> Option<&'static str> {
+        match self {
+            Self::Portable => None,
+            Self::Kernel => Some(
+                "the kernel source decides events whose hooks cannot wait by the model's \
+                 coefficients alone: what only a rule allows is denied there, and counted as lost",
+            ),
+        }
+    }
+
+    /// The kernel where it works, else portable.
+    pub fn best() -> Self {
+        if kernel_works() { Self::Kernel } else { Self::Portable }
+    }
+}
+
+/// Whether the programs are loaded or can be.
+#[cfg(feature = "kernel")]
+fn kernel_works() -> bool {
+    rustix::process::geteuid().is_root()
+        && kernel_source::programs::load()
+            .inspect_err(|error| tracing::debug!(target: "dev", %error, "no kernel source"))
+            .is_ok()
+}
+
+#[cfg(not(feature = "kernel"))]
+fn kernel_works() -> bool {
+    false
+}
+
+/// A workload that runs under one of them.
+pub(crate) enum RunningSource {
+    Portable(portable_source::Running),
+    #[cfg(feature = "kernel")]
+    Kernel(kernel_source::Running),
+}
+
+impl RunningSource {
+    pub(crate) fn start(
+        workload: &Workload,
+        agent: &Arc<dyn NamespaceAgent>,
+    ) -> Result<Self, RunError> {
+        match workload.source {
+            Source::Portable => start_portable(workload, agent),
+            Source::Kernel => start_kernel(workload, agent),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        match self {
+            Self::Portable(running) => running.pid(),
+            #[cfg(feature = "kernel")]
+            Self::Kernel(running) => running.pid(),
+        }
+    }
+
+    pub(crate) fn pidfd(&self) -> std::io::Result<OwnedFd> {
+        match self {
+            Self::Portable(running) => running.pidfd().try_clone_to_owned(),
+            #[cfg(feature = "kernel")]
+            Self::Kernel(running) => running.pidfd().try_clone_to_owned(),
+        }
+    }
+
+    pub(crate) fn kill_all(&self) {
+        match self {
+            Self::Portable(running) => running.kill_all(),
+            #[cfg(feature = "kernel")]
+            Self::Kernel(running) => running.kill_all(),
+        }
+    }
+
+    pub(crate) fn wait(&self) -> ExitStatus {
+        match self {
+            Self::Portable(running) => running.wait(),
+            #[cfg(feature = "kernel")]
+            Self::Kernel(running) => running.wait(),
+        }
+    }
+
+    pub(crate) fn wait_for_all(&self) {
+        match self {
+            Self::Portable(running) => running.wait_for_all(),
+            #[cfg(feature = "kernel")]
+            Self::Kernel(running) => running.wait_for_all(),
+        }
+    }
+}
+
+fn start_portable(
+    workload: &Workload,
+    agent: &Arc<dyn NamespaceAgent>,
+) -> Result<RunningSource, RunError> {
+    let rules = workload.rules.clone();
+    let mut launch = portable_source::Launch::new(workload.command.clone());
+    launch.digest_paths = Arc::new(move |path| rules.wants_digest(path));
+    Ok(RunningSource::Portable(launch.prepare()?.start(agent.clone())?))
+}
+
+#[cfg(feature = "kernel")]
+fn start_kernel(
+    workload: &Workload,
+    agent: &Arc<dyn NamespaceAgent>,
+) -> Result<RunningSource, RunError> {
+    let mut launch = kernel_source::Launch::new(workload.command.clone());
+    launch.mode = workload.mode;
+    launch.on_violation = workload.on_violation;
+    launch.coefficients.clone_from(&workload.coefficients);
+    if !workload.rules.digests.is_empty() {
+        let rules = workload.rules.clone();
+        launch.digest_paths = Some(Arc::new(move |path: &[u8]| rules.wants_digest(path)));
+    }
+    let rules = workload.rules.clone();
+    launch.unruled = Arc::new(move |cell| tsem::is_hashed_as_described(cell, &rules));
+    Ok(RunningSource::Kernel(launch.prepare()?.start(agent.clone())?))
+}
+
+#[cfg(not(feature = "kernel"))]
+fn start_kernel(_: &Workload, _: &Arc<dyn NamespaceAgent>) -> Result<RunningSource, RunError> {
+    Err(RunError::NoKernelSource)
+}

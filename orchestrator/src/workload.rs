@@ -1,0 +1,398 @@
+//! A namespace's life: prepared, running, finished.
+//!
+//! The source serves the workload's events to the agent; the agent's engine decides. What remains
+//! is the record.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use thiserror::Error;
+use tsem::Bounds;
+use tsem::Digest;
+use tsem::Engine;
+use tsem::Mode;
+use tsem::Observation;
+use tsem::OnViolation;
+use tsem::Platform;
+use tsem::References;
+use tsem::Rules;
+use tsem::Setup;
+
+use crate::agent::AgentError;
+use crate::agent::NamespaceAgent;
+use crate::agent::Observer;
+use crate::agent::Snapshot;
+use crate::control::Announced;
+use crate::control::ControlError;
+use crate::learn::fresh_header;
+use crate::local_agent::LocalAgent;
+use crate::model_file::header::Header;
+use crate::model_file::header::Workload as Name;
+use crate::places;
+use crate::places::PlaceError;
+use crate::record::Exit;
+use crate::record::RECORD_VERSION;
+use crate::record::Record;
+use crate::record::RecordError;
+use crate::record::mode_name;
+use crate::remote_agent::Orders;
+use crate::remote_agent::RemoteAgent;
+use crate::source::RunningSource;
+use crate::source::Source;
+use crate::stored::StoredObservation;
+use crate::tma::Tma;
+use crate::tma::TmaError;
+
+/// What is to be run, and how it is to be judged.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Program and arguments.
+    pub command: Vec<OsString>,
+    /// The namespace's name; see [`crate::control::checked_name`].
+    pub name: String,
+    /// What an event outside the model means.
+    pub mode: Mode,
+    /// What a violation does besides.
+    pub on_violation: OnViolation,
+    /// The model's rules.
+    pub rules: Rules,
+    /// What the rules' packages vouch for on this machine.
+    pub references: References,
+    /// The model's coefficients; none for a new model.
+    pub coefficients: Vec<Digest>,
+    /// The model's file, for the record.
+    pub model: Option<PathBuf>,
+    /// Nonce and platform aggregate.
+    pub platform: Platform,
+    /// Where its events come from.
+    pub source: Source,
+    /// Where the agent runs.
+    pub tma: Tma,
+    /// Whether what the agent has once found in the model need not be sent to it again.
+    pub verdict_cache: bool,
+    /// The canonical text of the model's header; none for a new model.
+    pub header: Option<String>,
+    /// The model's signature, for an agent that checks it itself.
+    pub signature: Option<ModelSignature>,
+}
+
+/// The signature of a model, as an agent can check it.
+#[derive(Clone, Debug)]
+pub struct ModelSignature {
+    /// The signed statement and the Ed25519 signatures on it.
+    pub signed: (Vec<u8>, Vec<[u8; 64]>),
+    /// The pinned Ed25519 keys that may have made them.
+    pub keys: Vec<[u8; 32]>,
+}
+
+/// A namespace cannot be run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// Its name or control socket.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// Where records lie.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// Its record.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Its agent cannot be had.
+    #[error(transparent)]
+    Tma(#[from] TmaError),
+    /// Its agent was lost while it ran.
+    #[error("the agent was lost, so everything was denied: {0}")]
+    Agent(AgentError),
+    /// Its source.
+    #[error(transparent)]
+    Source(#[from] portable_source::LaunchError),
+    /// Its kernel source.
+    #[cfg(feature = "kernel")]
+    #[error(transparent)]
+    KernelSource(#[from] kernel_source::LaunchError),
+    /// The kernel source was asked for, and is not part of this program.
+    #[error("this quixote was built without the kernel source")]
+    NoKernelSource,
+    /// A thread.
+    #[error("cannot start a thread that serves the namespace: {0}")]
+    Thread(std::io::Error),
+    /// The command itself is outside the model: it ended before it began.
+    #[error("the model does not allow the command itself")]
+    Refused(Box<Finished>),
+}
+
+/// What a shell ends with when it may not execute a command.
+const NOT_EXECUTABLE: i32 = 126;
+
+/// There is no such file, errno(3).
+const ENOENT: i32 = rustix::io::Errno::NOENT.raw_os_error();
+
+/// Why a command cannot be run, as env(1) tells it by exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandFault {
+    /// It is not there.
+    NotFound,
+    /// It cannot be executed.
+    NotExecutable,
+}
+
+impl RunError {
+    /// What is wrong with the command, if that is what is wrong.
+    pub fn command_fault(&self) -> Option<CommandFault> {
+        match self {
+            Self::Source(portable_source::LaunchError::NotFound(_)) => Some(CommandFault::NotFound),
+            Self::Source(portable_source::LaunchError::Exec(errno)) => match errno.0 {
+                ENOENT => Some(CommandFault::NotFound),
+                _ => Some(CommandFault::NotExecutable),
+            },
+            #[cfg(feature = "kernel")]
+            Self::KernelSource(kernel_source::LaunchError::Exec(error)) => match error.kind() {
+                std::io::ErrorKind::NotFound => Some(CommandFault::NotFound),
+                _ => Some(CommandFault::NotExecutable),
+            },
+            _ => None,
+        }
+    }
+}
+
+/// A namespace that runs.
+pub struct Running {
+    source: RunningSource,
+    agent: Arc<dyn NamespaceAgent>,
+    record: Arc<Mutex<Record>>,
+    /// Taken back when the namespace ends.
+    _announced: Announced,
+}
+
+/// A namespace that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// How its first process ended.
+    pub exit: Exit,
+    /// What it did.
+    pub record: Record,
+    /// Where the record lies.
+    pub record_path: PathBuf,
+    /// The trajectory.
+    pub observation: Observation,
+}
+
+/// Starts a namespace.
+///
+/// # Errors
+///
+/// The name is taken, the command cannot be run, or the source cannot be set up. Nothing of the
+/// workload has run then.
+pub fn start(workload: &Workload, observer: Arc<dyn Observer>) -> Result<Running, RunError> {
+    let announced = Announced::new(&workload.name)?;
+    let agent = agent_of(workload, observer)?;
+    let record = Arc::new(Mutex::new(record_of(workload)));
+    serve(&announced, &agent, &record)?;
+    serve_attestations(&announced, &agent)?;
+    let started = RunningSource::start(workload, &agent);
+    let source = started.map_err(|error| not_started(error, &*agent, &record))?;
+    Ok(Running { source, agent, record, _announced: announced })
+}
+
+/// A first exec that the model denies leaves a record as any other denial does.
+fn not_started(error: RunError, agent: &dyn NamespaceAgent, record: &Mutex<Record>) -> RunError {
+    if let Some(fault) = agent.fault() {
+        return RunError::Agent(fault);
+    }
+    match agent.snapshot() {
+        Ok(snapshot) if snapshot.counts.violations == 0 => return error,
+        Ok(_) => {}
+        Err(fault) => return RunError::Agent(fault),
+    }
+    let refused = finish(agent, record, Exit::Code(NOT_EXECUTABLE));
+    refused.map_or_else(|error| error, |finished| RunError::Refused(finished.into()))
+}
+
+/// Takes over what the agent holds at the end, and writes the record.
+fn finish(
+    agent: &dyn NamespaceAgent,
+    record: &Mutex<Record>,
+    exit: Exit,
+) -> Result<Finished, RunError> {
+    let mut record = record.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let snapshot = snapshot_into(agent, &mut record);
+    agent.close();
+    record.exit = Some(exit);
+    record.ended = Some(now());
+    let record_path = write_record(&record)?;
+    let observation = snapshot.map_err(RunError::Agent)?.observation;
+    Ok(Finished { exit, record, record_path, observation })
+}
+
+/// The agent that the workload asks for, with its model in force.
+fn agent_of(
+    workload: &Workload,
+    observer: Arc<dyn Observer>,
+) -> Result<Arc<dyn NamespaceAgent>, RunError> {
+    if workload.tma == Tma::Orchestrator {
+        return Ok(Arc::new(LocalAgent::new(engine_of(workload), observer)));
+    }
+    let unusable = |source| TmaError::Agent { tma: workload.tma.clone(), source };
+    if !workload.rules.references.is_empty() {
+        return Err(unusable(AgentError::References).into());
+    }
+    let signature = workload.signature.as_ref();
+    let keys = signature.map_or(&[][..], |signature| &signature.keys);
+    let session = workload.tma.connect(keys)?;
+    let header = workload.header.clone().unwrap_or_else(|| new_header(workload));
+    let orders = Orders {
+        mode: workload.mode,
+        on_violation: workload.on_violation,
+        platform: workload.platform,
+        rules: &workload.rules,
+        header: &header,
+        coefficients: &workload.coefficients,
+        signed: signature.map(|signature| &signature.signed),
+        cache: workload.verdict_cache,
+    };
+    let agent = RemoteAgent::new(session, &orders, observer);
+    Ok(Arc::new(agent.map_err(unusable)?))
+}
+
+/// A header for what has no model yet: an agent takes its rules from a header.
+fn new_header(workload: &Workload) -> String {
+    let name = Name::parse(&workload.name).or_else(|_| Name::parse("unnamed"));
+    let rules = workload.rules.clone();
+    name.map(|name| Header { rules, ..fresh_header(name) }.canonical()).unwrap_or_default()
+}
+
+fn engine_of(workload: &Workload) -> Engine {
+    let setup = Setup {
+        mode: workload.mode,
+        on_violation: workload.on_violation,
+        rules: workload.rules.clone(),
+        references: workload.references.clone(),
+        platform: workload.platform,
+        bounds: Bounds::default(),
+    };
+    Engine::new(setup, workload.coefficients.iter().copied())
+}
+
+fn record_of(workload: &Workload) -> Record {
+    let lossy = |word: &OsString| word.to_string_lossy().into_owned();
+    Record {
+        version: RECORD_VERSION,
+        name: workload.name.clone(),
+        mode: mode_name(workload.mode).into(),
+        source: workload.source.name().into(),
+        tma: workload.tma.to_string(),
+        command: workload.command.iter().map(lossy).collect(),
+        model: workload.model.clone(),
+        orchestrator: std::process::id(),
+        started: now(),
+        ended: None,
+        exit: None,
+        state: String::new(),
+        measurement: String::new(),
+        counts: crate::record::RecordedCounts::default(),
+        notes: workload.source.caution().map(Into::into).into_iter().collect(),
+        observation: StoredObservation { tasks: Vec::new(), events: Vec::new() },
+        forensics: Vec::new(),
+        coefficients: Vec::new(),
+    }
+}
+
+fn serve(
+    announced: &Announced,
+    agent: &Arc<dyn NamespaceAgent>,
+    record: &Arc<Mutex<Record>>,
+) -> Result<(), RunError> {
+    let (agent, record) = (agent.clone(), record.clone());
+    let snapshot = move || current(&*agent, &record);
+    announced.serve(snapshot).map_err(RunError::Thread)
+}
+
+fn serve_attestations(
+    announced: &Announced,
+    agent: &Arc<dyn NamespaceAgent>,
+) -> Result<(), RunError> {
+    let agent = agent.clone();
+    let attest = move |nonce: &[u8]| agent.attest(nonce).map_err(|error| error.to_string());
+    announced.serve_attestations(attest).map_err(RunError::Control)
+}
+
+fn current(agent: &dyn NamespaceAgent, record: &Mutex<Record>) -> Record {
+    let mut record = record.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    // What cannot be had of an agent that was lost is said in the record itself.
+    let _ = snapshot_into(agent, &mut record);
+    record
+}
+
+fn snapshot_into(agent: &dyn NamespaceAgent, record: &mut Record) -> Result<Snapshot, AgentError> {
+    match agent.snapshot() {
+        Ok(snapshot) => {
+            record.update(&snapshot);
+            Ok(snapshot)
+        }
+        Err(error) => {
+            record.agent_lost(&error, agent.unasked());
+            Err(error)
+        }
+    }
+}
+
+impl Running {
+    /// The first process's id. It is a child of this process.
+    pub fn first_pid(&self) -> u32 {
+        self.source.pid()
+    }
+
+    /// The first process as a descriptor, also when it has ended meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// This process has no descriptor left.
+    pub fn first_pidfd(&self) -> std::io::Result<OwnedFd> {
+        self.source.pidfd()
+    }
+
+    /// The record as it is now.
+    pub fn record(&self) -> Record {
+        current(&*self.agent, &self.record)
+    }
+
+    /// Ends every process of the namespace.
+    pub fn kill_all(&self) {
+        self.source.kill_all();
+    }
+
+    /// Waits until the namespace has ended, and writes its record.
+    ///
+    /// # Errors
+    ///
+    /// The source failed, or the record cannot be written.
+    pub fn wait(self) -> Result<Finished, RunError> {
+        let ended = self.source.wait();
+        self.source.wait_for_all();
+        let exit = match ended.signal() {
+            Some(signal) => Exit::Signal(signal),
+            None => Exit::Code(ended.code().unwrap_or_default()),
+        };
+        finish(&*self.agent, &self.record, exit)
+    }
+}
+
+/// Keeps the last record of each name.
+fn write_record(record: &Record) -> Result<PathBuf, RunError> {
+    let path = places::records_dir()?.join(format!("{}.json", record.name));
+    record.write(&path)?;
+    Ok(path)
+}
+
+/// Seconds since the epoch.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

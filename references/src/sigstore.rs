@@ -1,0 +1,171 @@
+//! Sigstore bundles, verified offline by a pinned key, as `cosign sign --key` and `cosign sign-blob --key` make them.
+//!
+//! What counts is the key's signature: over an envelope whose statement names digests, or over what has a digest. What
+//! the bundle holds of a transparency log is not looked at: with a pinned key nothing rests on it. Bundles by short-lived
+//! certificates (keyless) are refused, since what they mean is decided by a log and an identity provider.
+
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+use p256::pkcs8::DecodePublicKey as _;
+use p256::pkcs8::EncodePublicKey as _;
+use reference_formats::Job;
+use reference_formats::Refusal;
+use reference_formats::Statement;
+use reference_formats::statement::Part;
+use rsa::Pkcs1v15Sign;
+use rsa::traits::PublicKeyParts as _;
+use sha2::Sha256;
+use std::path::Path;
+
+use crate::deb::Sha256Digest;
+use crate::deb::sha256;
+use crate::digest::encode_hex;
+use crate::openpgp::SignatureProblem;
+use crate::problem::Problem;
+use crate::readers::Domain;
+use crate::readers::Readers;
+use crate::record::Signer;
+use crate::statements::text;
+
+const LEAST_RSA_BITS: usize = 2048;
+/// Of an envelope: an in-toto statement.
+const IN_TOTO: &str = "application/vnd.in-toto+json";
+
+/// A pinned key.
+#[derive(Clone, Debug)]
+pub struct BundleKey {
+    name: String,
+    key: PublicKey,
+}
+
+#[derive(Clone, Debug)]
+enum PublicKey {
+    P256(p256::ecdsa::VerifyingKey),
+    Rsa(rsa::RsaPublicKey),
+}
+
+impl BundleKey {
+    /// Reads a public key in PEM, of ECDSA P-256 or of RSA (2048 bits or more). Its file's name is told for people.
+    pub fn read(path: &Path) -> Result<Self, Problem> {
+        let text = std::fs::read_to_string(path).map_err(Problem::file(path))?;
+        let p256 = p256::ecdsa::VerifyingKey::from_public_key_pem(&text).ok();
+        let rsa = rsa::RsaPublicKey::from_public_key_pem(&text).ok();
+        let rsa = rsa.filter(|key| key.n().bits() >= LEAST_RSA_BITS);
+        let key = p256.map(PublicKey::P256).or(rsa.map(PublicKey::Rsa));
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        key.map(|key| Self { name, key }).ok_or(Problem::Signature(SignatureProblem::Weak))
+    }
+
+    fn holds(&self, digest: &Sha256Digest, signature: &[u8]) -> bool {
+        match &self.key {
+            PublicKey::P256(key) => {
+                let signature = p256::ecdsa::DerSignature::from_bytes(signature);
+                signature.is_ok_and(|signature| key.verify_prehash(digest, &signature).is_ok())
+            }
+            PublicKey::Rsa(key) => {
+                key.verify(Pkcs1v15Sign::new::<Sha256>(), digest, signature).is_ok()
+            }
+        }
+    }
+
+    fn signer(&self) -> Signer {
+        let (kind, der) = match &self.key {
+            PublicKey::P256(key) => ("p256", key.to_public_key_der()),
+            PublicKey::Rsa(key) => ("rsa", rsa::pkcs8::EncodePublicKey::to_public_key_der(key)),
+        };
+        let octets = der.map(|der| der.as_bytes().to_vec()).unwrap_or_default();
+        Signer {
+            key: format!("{kind}:{}", encode_hex(&sha256(&octets))),
+            name: self.name.clone(),
+            signed_at_s: None,
+            expires_at_s: None,
+        }
+    }
+}
+
+/// What a bundle's signature vouches for.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// SHA-256 digests: of manifests, or of files.
+    pub digests: Vec<Sha256Digest>,
+    /// By whom.
+    pub signer: Signer,
+}
+
+#[derive(Default)]
+struct Bundle {
+    payload: Option<(String, Vec<u8>)>,
+    kind: Option<String>,
+    message: Option<Sha256Digest>,
+    signatures: Vec<Vec<u8>>,
+    keyless: bool,
+}
+
+/// Verifies a bundle by one of `keys`, and says which digests it vouches for.
+pub fn verify(octets: &[u8], keys: &[BundleKey], readers: &mut Readers) -> Result<Signed, Problem> {
+    let mut bundle = Bundle::default();
+    readers.ask(Domain::Unverified, Job::Bundle, &mut &*octets, &mut |said| bundle.hear(said))?;
+    if bundle.keyless {
+        return Err(Problem::Keyless);
+    }
+    let signed = match (&bundle.payload, &bundle.message) {
+        (Some((kind, payload)), None) => sha256(&authentication_encoding(kind, payload)),
+        (None, Some(digest)) => *digest,
+        _ => return Err(Refusal::Inconsistent.into()),
+    };
+    let mut signatures = bundle.signatures.iter();
+    let key = signatures.find_map(|one| keys.iter().find(|key| key.holds(&signed, one)));
+    let missing =
+        if keys.is_empty() { SignatureProblem::UnknownKey } else { SignatureProblem::Bad };
+    let signer = key.ok_or(Problem::Signature(missing))?.signer();
+    let digests = match &bundle.payload {
+        Some((kind, payload)) => subjects(kind, payload, &signer, readers)?,
+        None => vec![signed],
+    };
+    Ok(Signed { digests, signer })
+}
+
+/// What an envelope's signature covers (DSSE, version 1).
+fn authentication_encoding(kind: &str, payload: &[u8]) -> Vec<u8> {
+    let head = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len());
+    [head.as_bytes(), payload].concat()
+}
+
+fn subjects(
+    kind: &str,
+    payload: &[u8],
+    signer: &Signer,
+    readers: &mut Readers,
+) -> Result<Vec<Sha256Digest>, Problem> {
+    if kind != IN_TOTO {
+        return Err(Refusal::Unsupported.into());
+    }
+    let mut digests = Vec::new();
+    let domain = Domain::Signer(&signer.key);
+    readers.ask(domain, Job::Subjects, &mut &*payload, &mut |said| {
+        let Statement::Entry(entry) = said else { return Err(Refusal::Malformed.into()) };
+        digests.push(entry.digest.try_into().map_err(|_| Refusal::Malformed)?);
+        Ok(())
+    })?;
+    Ok(digests)
+}
+
+impl Bundle {
+    fn hear(&mut self, said: &Statement<'_>) -> Result<(), Problem> {
+        match said {
+            Statement::Fact { name: b"certificate", .. } => self.keyless = true,
+            Statement::Fact { name: b"payload-type", value } => self.kind = Some(text(value)?),
+            Statement::Octets { part: Part::Signed, octets } => {
+                let kind = self.kind.take().ok_or(Refusal::Malformed)?;
+                self.payload = Some((kind, octets.to_vec()));
+            }
+            Statement::Octets { part: Part::Signature, octets } => {
+                self.signatures.push(octets.to_vec());
+            }
+            Statement::Entry(entry) => {
+                self.message = Some(entry.digest.try_into().map_err(|_| Refusal::Malformed)?);
+            }
+            _ => return Err(Refusal::Malformed.into()),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,12 @@
+//! Packages as the real tools make and sign them, read through the isolated parser.
+//!
+//! Needs `rpm` and `gnupg` of Debian (`cargo xtask setup` installs them).
+
+mod deb;
+mod fixture;
+mod images;
+mod mutations;
+mod others;
+mod pacman;
+mod rpm;
+mod signed_files;

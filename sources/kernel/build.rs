@@ -1,0 +1,52 @@
+//! Compiles the BPF programs and their skeleton into `OUT_DIR`.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use libbpf_cargo::SkeletonBuilder;
+
+const PROGRAMS: &str = "src/bpf/main.bpf.c";
+
+/// Newest first; 14 and older leave code that the verifier of Linux 6.1 refuses.
+const COMPILERS: [&str; 4] = ["clang-19", "clang-20", "clang-18", "clang"];
+
+fn main() {
+    println!("cargo:rerun-if-changed=src/bpf");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let compiler = COMPILERS.into_iter().find(|name| works(name)).unwrap_or_else(|| {
+        panic!(
+            "the kernel source's BPF programs need clang 18 or newer: \
+             run `cargo xtask setup`, or `apt-get install clang-19 libelf-dev zlib1g-dev`"
+        )
+    });
+    fs::write(out.join("event_digests.h"), event_digests()).expect("OUT_DIR can be written");
+    SkeletonBuilder::new()
+        .source(PROGRAMS)
+        .clang(compiler)
+        .clang_args([
+            "-mcpu=v3",
+            "-Wall",
+            "-Werror",
+            "-Wno-gnu-variable-sized-type-not-at-end",
+            &format!("-I{}", out.display()),
+        ])
+        .build_and_generate(out.join("programs.skel.rs"))
+        .unwrap_or_else(|error| panic!("{PROGRAMS} cannot be compiled: {error:#}"));
+}
+
+fn works(name: &str) -> bool {
+    Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+/// SHA-256 of every event's name, by code: what opens a coefficient.
+fn event_digests() -> String {
+    let mut text = String::from("static const __u8 event_digest[EVENTS][32] = {\n");
+    for kind in tsem::EventKind::ALL {
+        let octets: Vec<_> = tsem::event_digest(*kind).0.iter().map(u8::to_string).collect();
+        let _ = writeln!(text, "\t[{}] = {{ {} }},", kind.code(), octets.join(", "));
+    }
+    text + "};\n"
+}

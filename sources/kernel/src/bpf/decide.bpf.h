@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What happens to an event that has been written down.
+ */
+#ifndef QUIXOTE_DECIDE_H
+#define QUIXOTE_DECIDE_H
+
+#define EPERM 1
+#define EAGAIN 11
+#define ENOMEM 12
+#define SIGKILL_BIT (1ul << 8)
+#define POLLS_MAX (1 << 23)
+
+/* Who acts, and what an event needs. */
+struct actor {
+	struct task *task;
+	struct scratch *s;
+	struct namespace *ns;
+};
+
+/*
+ * The acting task's entry; 0 for a task outside every namespace. One without memory or namespace
+ * is refused everything.
+ */
+static __always_inline int begin(struct actor *a)
+{
+	struct task_struct *current = bpf_get_current_task_btf();
+	struct task *task = bpf_task_storage_get(&tasks, current, 0, 0);
+	__u32 slot;
+
+	if (!task)
+		return 0;
+	slot = task->slot;
+	a->task = task;
+	a->s = bpf_task_storage_get(&scratches, current, 0, 0);
+	a->ns = bpf_map_lookup_elem(&namespaces, &slot);
+	if (!a->s || !a->ns)
+		return -EPERM;
+	if (a->ns->mode == MODE_UNUSED || (a->ns->flags & NAMESPACE_KILLED)) {
+		bpf_send_signal(9);
+		return -EPERM;
+	}
+	return 1;
+}
+
+static __noinline int write_coe(struct scratch *s, const struct cred *cred)
+{
+	__u8 *coe = s->message.coe;
+	__u32 *ids = (__u32 *)(coe + 1);
+	__u64 capabilities = 0;
+
+	coe[0] = ENCODING_VERSION;
+	ids[0] = BPF_CORE_READ(cred, uid.val);
+	ids[1] = BPF_CORE_READ(cred, euid.val);
+	ids[2] = BPF_CORE_READ(cred, suid.val);
+	ids[3] = BPF_CORE_READ(cred, fsuid.val);
+	ids[4] = BPF_CORE_READ(cred, gid.val);
+	ids[5] = BPF_CORE_READ(cred, egid.val);
+	ids[6] = BPF_CORE_READ(cred, sgid.val);
+	ids[7] = BPF_CORE_READ(cred, fsgid.val);
+	/* Two words before 6.3, one since (kernel commit f122a08b197d): the same octets. */
+	bpf_probe_read_kernel(&capabilities, 8,
+			      (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
+	*(__u64 *)(coe + 33) = capabilities;
+	return 0;
+}
+
+static __always_inline const struct cred *own_credentials(void)
+{
+	struct task_struct *current = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(current, cred);
+}
+
+static __noinline int write_message(struct task *task, struct scratch *s, __u32 type, __u32 kind)
+{
+	struct message *m = &s->message;
+	__u64 id = bpf_get_current_pid_tgid();
+
+	m->type = type;
+	m->kind = kind;
+	m->process = task->process;
+	m->pid = id >> 32;
+	m->tid = id;
+	m->flags &= HAS_TARGET | TARGET_INSIDE | EFFECT | WANTS_DIGEST |
+		    NAMES_SOURCE;
+	m->cell_length = s->length;
+	__builtin_memcpy(m->parent_id, task->parent_id, 32);
+	__builtin_memcpy(m->task_id, task->task_id, 32);
+	return 0;
+}
+
+/* The message with its cell, over the namespace's ring. */
+static __noinline int send(struct task *task, struct scratch *s)
+{
+	__u32 slot = task->slot, length = s->length;
+	void *ring = bpf_map_lookup_elem(&rings, &slot);
+
+	if (!ring || length > CELL_MAX)
+		return -1;
+	return bpf_ringbuf_output(ring, &s->message, sizeof(struct message) + length, 0);
+}
+
+/* A message without a cell. */
+static __noinline int send_notice(struct task *task, struct scratch *s, __u32 type, __u64 other)
+{
+	__u32 slot = task->slot;
+	void *ring = bpf_map_lookup_elem(&rings, &slot);
+
+	s->message.flags = 0;
+	s->length = 0;
+	write_message(task, s, type, 0);
+	s->message.other = other;
+	if (!ring)
+		return -1;
+	return bpf_ringbuf_output(ring, &s->message, sizeof(struct message), 0);
+}
+
+static __noinline int is_untrusted(struct task *task, struct namespace *ns)
+{
+	struct process_key key = { .slot = task->slot, .process = task->process };
+
+	if (task->flags & TASK_UNTRUSTED)
+		return 1;
+	if (!ns->untrusted)
+		return 0;
+	if (!bpf_map_lookup_elem(&untrusted, &key))
+		return 0;
+	task->flags |= TASK_UNTRUSTED;
+	return 1;
+}
+
+/* Writes the exact key of the event; 0 if the event is too long to have one. */
+static __noinline int write_key(struct task *task, struct scratch *s, struct namespace *ns)
+{
+	struct key *key = &s->key;
+	__u32 length = s->length;
+
+	if (length > sizeof(key->cell))
+		return 0;
+	__builtin_memset(key->cell, 0, sizeof(key->cell));
+	bpf_probe_read_kernel(key->cell, length, s->cell);
+	key->slot = task->slot;
+	key->generation = ns->generation;
+	key->cell_length = length;
+	__builtin_memcpy(key->parent_id, task->parent_id, 32);
+	__builtin_memcpy(key->task_id, task->task_id, 32);
+	__builtin_memcpy(key->coe, s->message.coe + 1, COE_SIZE - 1);
+	return 1;
+}
+
+/* The identity that an exec leads to; in coefficients of execs it is the task's. */
+static __always_inline int write_coefficient(struct scratch *s, __u32 kind, const __u8 *parent_id,
+					const __u8 *task_id, __u8 *out)
+{
+	if (kind >= EVENTS || sha256_cell(s))
+		return -1;
+	sha256_take(s, s->message.coefficient); /* HF(CELL) for now */
+	__builtin_memcpy(s->digest_input, s->message.coe, COE_SIZE);
+	sha256_input(s, COE_SIZE);
+	sha256_take(s, s->digest_input + 96);
+	__builtin_memcpy(s->digest_input + 128, s->message.coefficient, 32);
+	bpf_probe_read_kernel(s->digest_input, 32, (void *)&event_digest[kind]);
+	__builtin_memcpy(s->digest_input + 32, parent_id, 32);
+	__builtin_memcpy(s->digest_input + 64, task_id, 32);
+	sha256_input(s, 160);
+	sha256_take(s, out);
+	return 0;
+}
+
+struct waiting {
+	struct answer_key key;
+	struct answer answer;
+	__u64 until;
+	__u64 nothing;
+	__u32 outcome;
+};
+
+enum outcome {
+	OUTCOME_NONE,
+	OUTCOME_ANSWERED,
+	OUTCOME_LATE,
+	OUTCOME_KILLED,
+};
+
+static __always_inline int is_dying(struct task_struct *task)
+{
+	return (BPF_CORE_READ(task, pending.signal.sig[0]) |
+		BPF_CORE_READ(task, signal, shared_pending.signal.sig[0])) &
+	       SIGKILL_BIT;
+}
+
+/* Looks for the answer, and lets others run: reading a task's memory may reschedule. */
+static long look_for_answer(__u32 index, struct waiting *w)
+{
+	struct task_struct *current = bpf_get_current_task_btf();
+	struct answer *answer = bpf_map_lookup_elem(&answers, &w->key);
+
+	if (answer) {
+		w->answer = *answer;
+		w->outcome = OUTCOME_ANSWERED;
+		return 1;
+	}
+	if (is_dying(current)) {
+		w->outcome = OUTCOME_KILLED;
+		return 1;
+	}
+	if (bpf_ktime_get_ns() > w->until) {
+		w->outcome = OUTCOME_LATE;
+		return 1;
+	}
+	bpf_copy_from_user_task(&w->nothing, 8, (void *)8, current, 0);
+	return 0;
+}
+
+static __always_inline void count(__u64 *counter)
+{
+	__sync_fetch_and_add(counter, 1);
+}
+
+/* An event that could not be described: a loss, refused where the mode refuses. */
+static __noinline int unjudged(struct task *task, struct scratch *s, struct namespace *ns,
+			       __u32 kind)
+{
+	count(&ns->unjudged);
+	s->message.flags = 0;
+	s->length = 0;
+	write_message(task, s, MESSAGE_LOST, kind);
+	if (send(task, s))
+		count(&ns->dropped);
+	if (ns->mode != MODE_ENFORCING)
+		return 0;
+	count(&ns->denied);
+	return -EPERM;
+}
+
+/* Asks the orchestrator and waits. Sleeps. */
+static __noinline int ask(struct task *task, struct scratch *s, struct namespace *ns, __u32 kind)
+{
+	struct waiting w = {};
+
+	if (ns->flags & NAMESPACE_ORPHANED) {
+		count(&ns->denied);
+		return -EPERM;
+	}
+	w.key.slot = task->slot;
+	w.key.sequence = __sync_fetch_and_add(&ns->sequence, 1) + 1;
+	w.until = bpf_ktime_get_ns() + ns->patience_ns;
+	write_message(task, s, MESSAGE_JUDGE, kind);
+	s->message.sequence = w.key.sequence;
+	if (send(task, s)) {
+		count(&ns->dropped);
+		count(&ns->denied);
+		return -EPERM;
+	}
+	count(&ns->waited);
+	bpf_loop(POLLS_MAX, look_for_answer, &w, 0);
+	if (w.outcome != OUTCOME_ANSWERED) {
+		if (w.outcome != OUTCOME_KILLED)
+			count(&ns->late);
+		count(&ns->denied);
+		return -EPERM;
+	}
+	bpf_map_delete_elem(&answers, &w.key);
+	if (w.answer.flags & ANSWER_UNTRUST)
+		task->flags |= TASK_UNTRUSTED;
+	if (w.answer.verdict == VERDICT_ALLOW)
+		return w.answer.flags & ANSWER_CACHE ? 1 : 0;
+	count(&ns->denied);
+	return -EPERM;
+}
+
+/* For hooks that can sleep. */
+static __noinline int decide_sleeping(struct task *task, struct scratch *s, struct namespace *ns,
+				      __u32 kind)
+{
+	__u32 yes = 1;
+	int keyed, answer;
+
+	count(&ns->events);
+	if (s->failed)
+		return unjudged(task, s, ns, kind);
+	write_coe(s, own_credentials());
+	keyed = !(s->message.flags & (EFFECT | HAS_TARGET | WANTS_DIGEST | NAMES_SOURCE)) &&
+		write_key(task, s, ns);
+	if (keyed && !is_untrusted(task, ns) && bpf_map_lookup_elem(&cache, &s->key)) {
+		count(&ns->hits);
+		return 0;
+	}
+	if (ns->flags & NAMESPACE_COEFFICIENTS)
+		write_coefficient(s, kind, task->parent_id, task->task_id, s->message.coefficient);
+	else
+		__builtin_memset(s->message.coefficient, 0, 32);
+	answer = ask(task, s, ns, kind);
+	if (answer == 1) {
+		if (keyed)
+			bpf_map_update_elem(&cache, &s->key, &yes, BPF_ANY);
+		return 0;
+	}
+	return answer;
+}
+
+/* For hooks that cannot sleep: by the model, and the orchestrator is told. */
+static __noinline int decide_now(struct task *task, struct scratch *s, struct namespace *ns,
+				 __u32 kind)
+{
+	struct coefficient_key *known = &s->known;
+	__u32 yes = 1;
+	int keyed, enforcing, untrusted, good;
+
+	count(&ns->events);
+	if (s->failed)
+		return unjudged(task, s, ns, kind);
+	write_coe(s, own_credentials());
+	keyed = !(s->message.flags & EFFECT) && write_key(task, s, ns);
+	untrusted = is_untrusted(task, ns);
+	if (keyed && !untrusted && bpf_map_lookup_elem(&cache, &s->key)) {
+		count(&ns->hits);
+		return 0;
+	}
+	if (write_coefficient(s, kind, task->parent_id, task->task_id, s->message.coefficient))
+		return unjudged(task, s, ns, kind);
+	known->slot = task->slot;
+	known->generation = ns->generation;
+	__builtin_memcpy(known->coefficient, s->message.coefficient, 32);
+	good = !(task->flags & TASK_UNNAMED) && bpf_map_lookup_elem(&model, known) != NULL;
+	enforcing = ns->mode == MODE_ENFORCING;
+	if (enforcing && untrusted && (ns->flags & NAMESPACE_UNTRUSTS))
+		good = 0;
+	count(&ns->decided);
+	write_message(task, s, MESSAGE_TOLD, kind);
+	if (enforcing && !good)
+		s->message.flags |= DENIED;
+	if (send(task, s)) {
+		/* A loss that shows; what is not in the model is refused all the same. */
+		count(&ns->dropped);
+		keyed = 0;
+	}
+	if (enforcing && !good) {
+		if (ns->flags & NAMESPACE_UNTRUSTS)
+			task->flags |= TASK_UNTRUSTED;
+		count(&ns->denied);
+		return -EPERM;
+	}
+	if (keyed && !untrusted && ns->mode != MODE_SEALED)
+		bpf_map_update_elem(&cache, &s->key, &yes, BPF_ANY);
+	return 0;
+}
+
+/*
+ * An argument as the number it is. The verifier takes the pointers that a hook is given for good and
+ * removes tests for NULL, although some hooks are given none (mmap_file, task_kill).
+ */
+static __always_inline __u64 raw_argument(const void *ctx, __u32 index)
+{
+	__u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), ctx + 8 * index);
+	return value;
+}
+
+#define BEGIN(kind)                                                                            \
+	struct actor a = {};                                                                   \
+	int begun = begin(&a);                                                                 \
+                                                                                               \
+	if (begun <= 0)                                                                        \
+		return begun;                                                                  \
+	a.s->message.flags = 0;                                                                \
+	open_cell(a.s, kind)
+
+#define DECIDE_SLEEPING(kind) return decide_sleeping(a.task, a.s, a.ns, kind)
+#define DECIDE_NOW(kind) return decide_now(a.task, a.s, a.ns, kind)
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Content digests: computed by IMA, kept with the inode.
+ *
+ * One that is kept stands for the content only while nobody has the file open for writing; an open
+ * for writing by anybody drops it (file.bpf.c), and size and times must be the same.
+ */
+#ifndef QUIXOTE_DIGEST_H
+#define QUIXOTE_DIGEST_H
+
+#define HASH_ALGO_SHA256 4
+
+/* Up to 6.6 and from 6.11 the times have other names (kernel commits 12cd44023651, 3aa63a569c64). */
+struct inode___old {
+	struct {
+		__s64 tv_sec;
+		long tv_nsec;
+	} i_mtime, i_ctime;
+} PRESERVED;
+
+struct inode___split {
+	__s64 i_mtime_sec, i_ctime_sec;
+	__u32 i_mtime_nsec, i_ctime_nsec;
+} PRESERVED;
+
+struct inode___middle {
+	struct {
+		__s64 tv_sec;
+		long tv_nsec;
+	} __i_mtime, __i_ctime;
+} PRESERVED;
+
+static __always_inline void times_of(struct inode *inode, struct content *content)
+{
+	struct inode___old *old = (void *)inode;
+	struct inode___split *split = (void *)inode;
+	struct inode___middle *middle = (void *)inode;
+
+	if (bpf_core_field_exists(split->i_mtime_sec)) {
+		content->modified[0] = BPF_CORE_READ(split, i_mtime_sec);
+		content->modified[1] = BPF_CORE_READ(split, i_mtime_nsec);
+		content->changed[0] = BPF_CORE_READ(split, i_ctime_sec);
+		content->changed[1] = BPF_CORE_READ(split, i_ctime_nsec);
+	} else if (bpf_core_field_exists(old->i_mtime)) {
+		content->modified[0] = BPF_CORE_READ(old, i_mtime.tv_sec);
+		content->modified[1] = BPF_CORE_READ(old, i_mtime.tv_nsec);
+		content->changed[0] = BPF_CORE_READ(old, i_ctime.tv_sec);
+		content->changed[1] = BPF_CORE_READ(old, i_ctime.tv_nsec);
+	} else {
+		content->modified[0] = BPF_CORE_READ(middle, __i_mtime.tv_sec);
+		content->modified[1] = BPF_CORE_READ(middle, __i_mtime.tv_nsec);
+		content->changed[0] = BPF_CORE_READ(middle, __i_ctime.tv_sec);
+		content->changed[1] = BPF_CORE_READ(middle, __i_ctime.tv_nsec);
+	}
+	content->size = BPF_CORE_READ(inode, i_size);
+}
+
+static __always_inline int same_content(const struct content *a, const struct content *b)
+{
+	return a->size == b->size && a->modified[0] == b->modified[0] &&
+	       a->modified[1] == b->modified[1] && a->changed[0] == b->changed[0] &&
+	       a->changed[1] == b->changed[1];
+}
+
+/* The digest goes where put_file() has left zeros: the last 32 octets. */
+static __always_inline void set_digest(struct scratch *s, const __u8 *digest)
+{
+	__u32 n = s->length;
+
+	if (n < 32 || n > CELL_MAX) {
+		s->failed = 1;
+		return;
+	}
+	__builtin_memcpy(s->cell + n - 32, digest, 32);
+}
+
+/*
+ * For hooks that can sleep; `inode` is a pointer that may be handed on to helpers.
+ *
+ * The entry is made before the content is read and must be the same one afterwards: who opens the
+ * file for writing meanwhile has taken it away. A file that is just being opened cannot be read
+ * yet; the orchestrator does it then, and knows the inode by its entry.
+ */
+static __always_inline void put_digest(struct scratch *s, struct file *file, struct inode *inode,
+				       int may_read)
+{
+	struct content *now = &s->content, *kept;
+	__u64 born;
+
+	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
+		return;
+	times_of(inode, now);
+	kept = bpf_inode_storage_get(&contents, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!kept) {
+		s->failed = 1;
+		return;
+	}
+	if (kept->valid && BPF_CORE_READ(inode, i_writecount.counter) <= 0 &&
+	    same_content(kept, now)) {
+		__builtin_memcpy(now->digest, kept->digest, 32);
+		set_digest(s, now->digest);
+		return;
+	}
+	born = bpf_ktime_get_ns();
+	kept->valid = 0;
+	kept->born = born;
+	if (!may_read || bpf_ima_file_hash(file, now->digest, 32) != HASH_ALGO_SHA256) {
+		s->message.flags |= WANTS_DIGEST;
+		s->message.born = born;
+		return;
+	}
+	set_digest(s, now->digest);
+	kept = bpf_inode_storage_get(&contents, inode, 0, 0);
+	if (!kept || kept->born != born || BPF_CORE_READ(inode, i_writecount.counter) > 0)
+		return;
+	now->born = born;
+	now->valid = 1;
+	*kept = *now;
+}
+
+/* The digest that is kept, for hooks that cannot sleep; none is a failure. */
+static __always_inline void put_kept_digest(struct scratch *s, struct inode *inode)
+{
+	struct content *now = &s->content, *kept;
+
+	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
+		return;
+	times_of(inode, now);
+	kept = bpf_inode_storage_get(&contents, inode, 0, 0);
+	if (!kept || !kept->valid || BPF_CORE_READ(inode, i_writecount.counter) > 0 ||
+	    !same_content(kept, now)) {
+		s->failed = 1;
+		return;
+	}
+	__builtin_memcpy(now->digest, kept->digest, 32);
+	set_digest(s, now->digest);
+}
+
+#endif

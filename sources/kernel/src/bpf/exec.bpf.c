@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/*
+ * Executing programs: judged in bprm_creds_from_file, where the file that will run and the
+ * credentials it gets are settled and the call can still fail; settled in bprm_committed_creds.
+ */
+#define BPRM_COMMITTED_CREDS 1
+
+/* An exec that was allowed before and did not happen. */
+static __always_inline void settle_failed(struct actor *a)
+{
+	if (!(a->task->flags & TASK_EXEC_PENDING))
+		return;
+	a->task->flags &= ~TASK_EXEC_PENDING;
+	if (send_notice(a->task, a->s, MESSAGE_FAILED, 0))
+		count(&a->ns->dropped);
+}
+
+SEC("lsm.s/bprm_creds_for_exec")
+int BPF_PROG(bprm_creds_for_exec, struct linux_binprm *bprm)
+{
+	struct actor a = {};
+	int begun = begin(&a);
+
+	if (begun <= 0)
+		return begun;
+	settle_failed(&a);
+	a.task->exec_depth = 0;
+	a.s->script_length = 0;
+	return 0;
+}
+
+/* Called for the script first, then for what interprets it. The first file is kept. */
+SEC("lsm.s/bprm_check_security")
+int BPF_PROG(bprm_check_security, struct linux_binprm *bprm)
+{
+	struct file *file = bprm->file;
+	struct actor a = {};
+	int begun = begin(&a);
+	__u32 length;
+
+	if (begun <= 0)
+		return begun;
+	if (a.task->exec_depth++ > 0)
+		return 0;
+	a.s->length = 0;
+	a.s->failed = 0;
+	a.s->message.flags = 0;
+	put_file(a.s, file->f_path.dentry, file->f_path.mnt, LAST_AS_IT_IS);
+	put_digest(a.s, file, file->f_inode, 1);
+	length = a.s->length;
+	if (a.s->failed || (a.s->message.flags & WANTS_DIGEST) || length > SCRIPT_MAX) {
+		a.s->script_length = SCRIPT_MAX + 1;
+		return 0;
+	}
+	bpf_probe_read_kernel(a.s->script, length, a.s->cell);
+	a.s->script_length = length;
+	return 0;
+}
+
+/* The File that was kept, at the end of the cell. */
+static __noinline int put_script(struct scratch *s)
+{
+	__u32 n = s->length, length = s->script_length;
+
+	if (n > CELL_MAX - SCRIPT_MAX || length > SCRIPT_MAX) {
+		s->failed = 1;
+		return 0;
+	}
+	if (bpf_probe_read_kernel(s->cell + n, length, s->script))
+		s->failed = 1;
+	s->length = n + length;
+	return 0;
+}
+
+SEC("lsm.s/bprm_creds_from_file")
+int BPF_PROG(bprm_creds_from_file, struct linux_binprm *bprm, const struct file *unused)
+{
+	struct file *file = bprm->file;
+	struct namespace *ns;
+	struct scratch *s;
+	struct task *task;
+	int answer;
+
+	BEGIN(BPRM_COMMITTED_CREDS);
+	task = a.task, s = a.s, ns = a.ns;
+	put_file(s, file->f_path.dentry, file->f_path.mnt, LAST_AS_IT_IS);
+	put_digest(s, file, file->f_inode, 1);
+	if (task->exec_depth > 1) {
+		put8(s, 1);
+		put_script(s);
+	} else {
+		put8(s, 0);
+	}
+	count(&ns->events);
+	if (s->failed) {
+		unjudged(task, s, ns, BPRM_COMMITTED_CREDS);
+		return -EPERM;
+	}
+	write_coe(s, BPF_CORE_READ(bprm, cred));
+	__builtin_memset(s->key.cell, 0, 32);
+	if (write_coefficient(s, BPRM_COMMITTED_CREDS, task->task_id, s->key.cell, task->pending_id))
+		return -EPERM;
+	__builtin_memcpy(s->message.coefficient, task->pending_id, 32);
+	answer = ask(task, s, ns, BPRM_COMMITTED_CREDS);
+	if (answer < 0)
+		return answer;
+	/* Not to be cached means that a rule has changed it: the kernel does not know what to. */
+	if (!answer)
+		task->flags |= TASK_UNNAMED;
+	task->flags |= TASK_EXEC_PENDING;
+	return 0;
+}
+
+static long try_to_tell(__u32 index, struct actor *a)
+{
+	struct task_struct *current = bpf_get_current_task_btf();
+	__u64 nothing;
+
+	if (!send_notice(a->task, a->s, MESSAGE_COMMITTED, 0))
+		return 1;
+	bpf_copy_from_user_task(&nothing, 8, (void *)8, current, 0);
+	return is_dying(current) ? 1 : 0;
+}
+
+SEC("lsm.s/bprm_committed_creds")
+int BPF_PROG(bprm_committed_creds, struct linux_binprm *bprm)
+{
+	struct actor a = {};
+
+	if (begin(&a) <= 0)
+		return 0;
+	if (!(a.task->flags & TASK_EXEC_PENDING))
+		return 0;
+	a.task->flags &= ~TASK_EXEC_PENDING;
+	__builtin_memcpy(a.task->parent_id, a.task->task_id, 32);
+	__builtin_memcpy(a.task->task_id, a.task->pending_id, 32);
+	/* The orchestrator must know before the next event of the process. */
+	if (bpf_loop(1 << 20, try_to_tell, &a, 0) >= 1 << 20) {
+		count(&a.ns->dropped);
+		bpf_send_signal(9);
+	}
+	return 0;
+}

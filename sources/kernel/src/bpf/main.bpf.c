@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/*
+ * The kernel source: one fixed set of LSM programs for all namespaces.
+ *
+ * Every program begins with the acting task's entry in the map `tasks`; who has none is outside
+ * every namespace and nothing happens. For the others:
+ *
+ *   1. the event is written down in the canonical encoding of docs/spec/02-model.md (pen.bpf.h,
+ *      place.bpf.h), in memory that belongs to the task;
+ *   2. an event that was allowed before under exactly the same encoding, identity and credentials
+ *      is allowed (the map `cache`);
+ *   3. else, where the hook can sleep, the event goes to the namespace's orchestrator over its ring
+ *      and the task waits in the hook for the answer to its sequence number (decide.bpf.h). No
+ *      answer in time is a denial;
+ *   4. where the hook cannot sleep, the coefficient is computed here (sha256.bpf.h) and looked up
+ *      in the map `model`; the orchestrator is told what was decided.
+ *
+ * The task identity is in the task's entry too: a child inherits it in task_alloc, an exec settles
+ * it in bprm_committed_creds.
+ */
+#include "kernel_types.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "wire.h"
+#include "maps.bpf.h"
+#include "sha256.bpf.h"
+#include "pen.bpf.h"
+#include "place.bpf.h"
+#include "digest.bpf.h"
+#include "decide.bpf.h"
+#include "call.bpf.h"
+#include "other_task.bpf.h"
+#include "border.bpf.h"
+#include "file.bpf.c"
+#include "inode.bpf.c"
+#include "attribute.bpf.c"
+#include "mount.bpf.c"
+#include "socket.bpf.c"
+#include "task.bpf.c"
+#include "exec.bpf.c"
+#include "system.bpf.c"
+
+char LICENSE[] SEC("license") = "GPL";

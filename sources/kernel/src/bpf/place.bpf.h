@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Places: a path as d_path() writes it for the orchestrator, and the file system it is on.
+ *
+ * bpf_d_path() may not be used in every hook and knows only the acting task's root, so the walk is
+ * done here. It holds no lock: a rename or mount meanwhile shows in the sequence counts of the
+ * dcache and of the mount table, and the walk begins anew.
+ */
+#ifndef QUIXOTE_PLACE_H
+#define QUIXOTE_PLACE_H
+
+#define PIPEFS 0x50495045
+#define SOCKFS 0x534f434b
+#define ANON_INODE_FS 0x09041934
+#define OVERLAYFS 0x794c7630
+#define S_IFMT 00170000
+#define S_IFREG 0100000
+#define S_IFDIR 0040000
+#define TEXT_MAX 4095
+#define WALK_MAX 192
+#define ATTEMPTS 8
+
+extern const void rename_lock __ksym;
+extern const void mount_lock __ksym;
+
+/* How the last component is to be written. */
+enum last {
+	LAST_AS_IT_IS,
+	LAST_UNNAMED, /* O_TMPFILE */
+	LAST_NEW, /* not hashed yet, but not deleted either */
+};
+
+struct walk {
+	struct scratch *s;
+	struct dentry *dentry;
+	struct mount *mount;
+	__u32 done;
+};
+
+static __always_inline __u64 names_version(void)
+{
+	__u32 renames = 0, mounts = 0;
+
+	bpf_probe_read_kernel(&renames, sizeof(renames), &rename_lock);
+	bpf_probe_read_kernel(&mounts, sizeof(mounts), &mount_lock);
+	return (__u64)renames << 32 | mounts;
+}
+
+static __always_inline struct mount *mount_of(struct vfsmount *mnt)
+{
+	if (!mnt)
+		return NULL;
+	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
+}
+
+/* One step towards the root. */
+static long step_up(__u32 index, struct walk *w)
+{
+	struct dentry *dentry = w->dentry, *parent, *root = NULL;
+	struct mount *mount = w->mount;
+
+	if (mount)
+		root = BPF_CORE_READ(mount, mnt.mnt_root);
+	if (mount && dentry == root) {
+		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+
+		if (above == mount) {
+			w->done = 1;
+			return 1;
+		}
+		w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		w->mount = above;
+		return 0;
+	}
+	parent = BPF_CORE_READ(dentry, d_parent);
+	if (parent == dentry) {
+		w->done = 1;
+		return 1;
+	}
+	if (w->s->depth >= DEPTH_MAX)
+		return 1;
+	w->s->components[w->s->depth & (DEPTH_MAX - 1)] = (__u64)dentry;
+	w->s->depth++;
+	w->dentry = parent;
+	return 0;
+}
+
+struct descent {
+	struct scratch *s;
+	enum last last;
+};
+
+static long step_down(__u32 index, struct descent *d)
+{
+	struct scratch *s = d->s;
+	__u32 n = s->depth - 1 - index;
+	struct dentry *dentry = (void *)s->components[n & (DEPTH_MAX - 1)];
+	struct qstr name;
+
+	put8(s, '/');
+	if (n == 0 && d->last == LAST_UNNAMED) {
+		put_literal(s, "#tmpfile");
+		return 0;
+	}
+	BPF_CORE_READ_INTO(&name.len, dentry, d_name.len);
+	BPF_CORE_READ_INTO(&name.name, dentry, d_name.name);
+	put_octets(s, name.name, name.len);
+	return s->failed != 0;
+}
+
+/* The path of an object whose file system gives it a name of its own. */
+static __noinline int put_anonymous(struct scratch *s, struct dentry *dentry)
+{
+	unsigned long magic = BPF_CORE_READ(dentry, d_sb, s_magic);
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+
+	if (magic == PIPEFS || magic == SOCKFS) {
+		if (magic == PIPEFS)
+			put_literal(s, "pipe:[");
+		else
+			put_literal(s, "socket:[");
+		put_decimal(s, BPF_CORE_READ(inode, i_ino));
+		put8(s, ']');
+		return 0;
+	}
+	if (magic == ANON_INODE_FS)
+		put_literal(s, "anon_inode:");
+	else
+		put8(s, '/');
+	put_octets(s, BPF_CORE_READ(dentry, d_name.name), BPF_CORE_READ(dentry, d_name.len));
+	if (magic != ANON_INODE_FS)
+		put_literal(s, " (deleted)");
+	return 0;
+}
+
+static __always_inline int is_anonymous(struct dentry *dentry)
+{
+	const struct dentry_operations *operations = BPF_CORE_READ(dentry, d_op);
+
+	return operations && BPF_CORE_READ(operations, d_dname) &&
+	       BPF_CORE_READ(dentry, d_parent) == dentry;
+}
+
+/* The octets of a path, without its length. */
+static __noinline int walk(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt,
+			   enum last last)
+{
+	struct walk up = { .s = s, .dentry = dentry, .mount = mount_of(mnt) };
+	struct descent down = { .s = s, .last = last };
+	__u64 hashed;
+
+	if (is_anonymous(dentry))
+		return put_anonymous(s, dentry);
+	s->depth = 0;
+	bpf_loop(WALK_MAX, step_up, &up, 0);
+	if (!up.done) {
+		s->failed = 1;
+		return 0;
+	}
+	if (s->depth == 0) {
+		put8(s, '/');
+		return 0;
+	}
+	bpf_loop(s->depth, step_down, &down, 0);
+	hashed = (__u64)BPF_CORE_READ(dentry, d_hash.pprev);
+	if (last == LAST_AS_IT_IS && !hashed)
+		put_literal(s, " (deleted)");
+	return 0;
+}
+
+/* A mount of the file system in the acting task's mount namespace. */
+struct search {
+	struct list_head *at;
+	struct list_head *head;
+	struct mnt_namespace *namespace;
+	struct mount *found;
+};
+
+static long look_at_mount(__u32 index, struct search *search)
+{
+	struct list_head *at = search->at;
+	struct mount *mount;
+
+	if (at == search->head || !at)
+		return 1;
+	mount = (void *)at - bpf_core_field_offset(struct mount, mnt_instance);
+	if (BPF_CORE_READ(mount, mnt_ns) == search->namespace) {
+		search->found = mount;
+		return 1;
+	}
+	search->at = BPF_CORE_READ(at, next);
+	return 0;
+}
+
+/*
+ * Hooks that are told no mount: the one by which the file system is seen in the mount namespace.
+ * Where there are several, the working directory's.
+ */
+static __noinline struct vfsmount *guess_mount(struct dentry *dentry)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct super_block *sb = BPF_CORE_READ(dentry, d_sb);
+	struct vfsmount *pwd = BPF_CORE_READ(task, fs, pwd.mnt);
+	struct search search = {};
+
+	if (BPF_CORE_READ(pwd, mnt_sb) == sb)
+		return pwd;
+	search.head = (void *)sb + bpf_core_field_offset(struct super_block, s_mounts);
+	search.at = BPF_CORE_READ(sb, s_mounts.next);
+	search.namespace = BPF_CORE_READ(task, nsproxy, mnt_ns);
+	bpf_loop(64, look_at_mount, &search, 0);
+	if (!search.found)
+		return NULL;
+	return (void *)search.found + bpf_core_field_offset(struct mount, mnt);
+}
+
+/* Place. */
+static __noinline int put_place(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt,
+				enum last last)
+{
+	__u32 start = s->length, length;
+
+	if (start > CELL_MAX) {
+		s->failed = 1;
+		return 0;
+	}
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		__u64 version = names_version();
+
+		s->length = start + 2;
+		walk(s, dentry, mnt, last);
+		if (!(version & 0x100000001ull) && version == names_version())
+			goto steady;
+	}
+	s->failed = 1;
+	return 0;
+steady:
+	length = s->length - start - 2;
+	if (s->failed || length > TEXT_MAX) {
+		s->failed = 1;
+		return 0;
+	}
+	*(__u16 *)(s->cell + start) = length;
+	put32(s, BPF_CORE_READ(dentry, d_sb, s_magic));
+	put_zeros(s, 1 + 32); /* generalised, maker */
+	return 0;
+}
+
+/* File: a place, owner, mode, digest; no digest is zeros. */
+static __noinline int put_file(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt,
+			       enum last last)
+{
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+
+	put_place(s, dentry, mnt, last);
+	put32(s, BPF_CORE_READ(inode, i_uid.val));
+	put32(s, BPF_CORE_READ(inode, i_gid.val));
+	put32(s, BPF_CORE_READ(inode, i_mode));
+	put_zeros(s, 32);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What programs and orchestrator exchange. src/wire.rs has the same layout and a test that holds
+ * the two together by size; the offsets are asserted here.
+ */
+#ifndef QUIXOTE_WIRE_H
+#define QUIXOTE_WIRE_H
+
+#define SLOTS 1024
+#define COE_SIZE 41
+#define CELL_MAX 8448
+#define CHUNK_MAX 256
+#define KEY_CELL_MAX 424
+
+/* What a message is. */
+enum message_type {
+	MESSAGE_JUDGE = 1, /* a task waits for the answer to its sequence */
+	MESSAGE_TOLD = 2, /* decided in the kernel already */
+	MESSAGE_FORKED = 3,
+	MESSAGE_EXITED = 4,
+	MESSAGE_COMMITTED = 5,
+	MESSAGE_FAILED = 6, /* an exec that was allowed did not happen */
+	MESSAGE_LOST = 7, /* an event could not be described */
+};
+
+/* Bits of message.flags. */
+#define DENIED 1u /* MESSAGE_TOLD: the kernel refused it */
+#define EFFECT 2u /* changes the file system when it is allowed */
+#define HAS_TARGET 4u
+#define TARGET_INSIDE 8u
+#define WANTS_DIGEST 16u /* of the first file: it could not be read here */
+#define NAMES_SOURCE 32u /* the text of the first field is a path to be resolved */
+
+struct message {
+	__u32 type;
+	__u32 kind;
+	__u64 sequence;
+	__u64 process;
+	__u64 other; /* child of a fork, target of an event */
+	__u32 pid;
+	__u32 tid;
+	__u32 flags;
+	__u32 cell_length;
+	__u8 parent_id[32];
+	__u8 task_id[32];
+	__u8 coefficient[32]; /* zeros where the kernel did not compute it */
+	__u8 coe[48];
+	__u64 born; /* WANTS_DIGEST: what the entry of the inode in `contents` has */
+	__u8 cell[];
+};
+_Static_assert(sizeof(struct message) == 200, "wire.rs has the same");
+
+/* An exact event; what it is known by in the cache. */
+struct key {
+	__u32 slot;
+	__u32 generation;
+	__u8 parent_id[32];
+	__u8 task_id[32];
+	__u8 coe[COE_SIZE - 1];
+	__u32 cell_length;
+	__u8 cell[KEY_CELL_MAX - 60];
+};
+_Static_assert(sizeof(struct key) <= 512, "the largest key of a hash map");
+
+struct coefficient_key {
+	__u32 slot;
+	__u32 generation;
+	__u8 coefficient[32];
+};
+
+struct process_key {
+	__u64 slot;
+	__u64 process;
+};
+
+struct answer_key {
+	__u64 slot;
+	__u64 sequence;
+};
+
+/* verdict.rs has these values. */
+#define VERDICT_ALLOW 0x6a5c39b2u
+#define VERDICT_DENY 0x95a3c64du
+
+#define ANSWER_CACHE 1u
+#define ANSWER_UNTRUST 2u
+
+struct answer {
+	__u32 verdict;
+	__u32 flags;
+};
+
+enum mode {
+	MODE_UNUSED = 0,
+	MODE_FREE = 1,
+	MODE_SEALED = 2,
+	MODE_ENFORCING = 3,
+};
+
+/* Bits of namespace.flags. */
+#define NAMESPACE_ORPHANED 1u
+#define NAMESPACE_KILLED 2u
+#define NAMESPACE_DIGESTS 4u /* digests of all regular files that are opened */
+#define NAMESPACE_UNTRUSTS 8u /* a process is untrusted after a violation */
+#define NAMESPACE_KILL_ORPHANED 16u
+#define NAMESPACE_COEFFICIENTS 32u /* computed here for every event, to be compared */
+
+struct namespace {
+	__u32 mode;
+	__u32 generation;
+	__u32 flags;
+	__u32 untrusted; /* processes in the map of that name */
+	__u32 orchestrator;
+	__u32 reserved;
+	__u64 sequence;
+	__u64 processes; /* serial number of the last one */
+	__s64 live; /* threads */
+	__u64 patience_ns;
+	__u64 events;
+	__u64 hits;
+	__u64 waited;
+	__u64 decided;
+	__u64 denied;
+	__u64 dropped; /* the ring was full */
+	__u64 unjudged; /* could not be described */
+	__u64 late; /* no answer in time */
+};
+_Static_assert(sizeof(struct namespace) == 120, "wire.rs has the same");
+
+/* Bits of task.flags. */
+#define TASK_UNTRUSTED 1u
+#define TASK_EXEC_PENDING 2u
+#define TASK_SENDS_TO_ADDRESS 4u
+#define TASK_UNNAMED 8u /* its identity is not known to the kernel */
+
+struct task {
+	__u32 slot;
+	__u32 generation;
+	__u64 process;
+	__u32 flags;
+	__u32 stash_kind;
+	__u64 stash_mount;
+	__u64 stash_parent;
+	__u64 stash_mount_to;
+	__u64 stash_parent_to;
+	__u32 stash_flags;
+	__u32 exec_depth;
+	__u8 parent_id[32];
+	__u8 task_id[32];
+	__u8 pending_id[32];
+};
+_Static_assert(sizeof(struct task) == 160, "wire.rs has the same");
+
+#endif

@@ -1,0 +1,280 @@
+//! Starts a workload as the first process of a namespace.
+//!
+//! The child waits between fork and exec. It is entered into the task map by its pidfd, so its
+//! exec is the first event.
+#![allow(unsafe_code, reason = "what runs between fork and exec")]
+
+use std::ffi::OsString;
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tsem::Agent;
+use tsem::Cell;
+use tsem::Digest;
+use tsem::Mode;
+use tsem::OnViolation;
+
+use crate::maps::Maps;
+use crate::namespace::Namespace;
+use crate::namespace::NamespaceCounts;
+use crate::namespace::Plan;
+use crate::programs;
+use crate::programs::KernelError;
+use crate::serve::DigestPaths;
+use crate::serve::Server;
+use crate::serve::Service;
+use crate::serve::Unruled;
+use crate::sys;
+use crate::sys::Errno;
+
+/// How long an event waits for the agent before it is denied.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why a workload could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LaunchError {
+    /// The kernel source cannot be used here.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The child could not be made.
+    #[error("the workload's process could not be made: {0}")]
+    Fork(io::Error),
+    /// The workload could not be executed, or was not allowed to be.
+    #[error("the command could not be executed: {0}")]
+    Exec(io::Error),
+}
+
+/// What becomes of a namespace that has lost its orchestrator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnOrphaned {
+    /// What was allowed before, and what the kernel can decide by the model, goes on.
+    #[default]
+    Enforce,
+    /// Every task ends at its next event.
+    Kill,
+}
+
+/// What to run, and under what.
+#[derive(Clone)]
+pub struct Launch {
+    /// The program, looked up in `PATH` where it has no slash, and its arguments.
+    pub command: Vec<OsString>,
+    /// What an event outside the model means; the agent has the same.
+    pub mode: Mode,
+    /// What a violation does besides; the agent has the same.
+    pub on_violation: OnViolation,
+    /// What becomes of the namespace without us.
+    pub on_orphaned: OnOrphaned,
+    /// The model's coefficients, for hooks that cannot wait.
+    pub coefficients: Vec<Digest>,
+    /// Which opened files' content counts, besides what is executed; `None` for none.
+    pub digest_paths: Option<DigestPaths>,
+    /// Whether the model's rules leave an event as it is described.
+    pub unruled: Arc<dyn Fn(&Cell) -> bool + Send + Sync>,
+    /// Computes every coefficient in the kernel too, and counts a difference as a loss.
+    pub compare: bool,
+}
+
+impl Launch {
+    /// A command under a new model without rules.
+    pub fn new(command: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        Self {
+            command: command.into_iter().map(Into::into).collect(),
+            mode: Mode::Free,
+            on_violation: OnViolation::Untrust,
+            on_orphaned: OnOrphaned::default(),
+            coefficients: Vec::new(),
+            digest_paths: None,
+            unruled: Arc::new(|_| false),
+            compare: false,
+        }
+    }
+
+    /// Loads the programs where they are not, and takes a namespace.
+    ///
+    /// # Errors
+    ///
+    /// The kernel source cannot be used, or no namespace is free.
+    pub fn prepare(self) -> Result<Prepared, LaunchError> {
+        programs::load()?;
+        let plan = Plan {
+            mode: self.mode,
+            on_violation: self.on_violation,
+            on_orphaned: self.on_orphaned,
+            coefficients: &self.coefficients,
+            digests: self.digest_paths.is_some(),
+            compare: self.compare,
+            patience: PATIENCE,
+        };
+        let namespace = Namespace::take(Maps::open()?, &plan)?;
+        Ok(Prepared { launch: self, namespace })
+    }
+}
+
+/// Ready to be started.
+pub struct Prepared {
+    launch: Launch,
+    namespace: Namespace,
+}
+
+impl Prepared {
+    /// Starts the workload; returns once its first exec has happened.
+    ///
+    /// Makes the calling process a child subreaper.
+    ///
+    /// # Errors
+    ///
+    /// If the child or the exec fails; a denied exec is `EPERM`.
+    pub fn start(self, agent: Arc<dyn Agent>) -> Result<Running, LaunchError> {
+        sys::become_subreaper();
+        let Self { launch, namespace } = self;
+        let (mut child, spawned) = WaitingChild::spawn(&launch.command)?;
+        let pid = child.pid()?;
+        let pidfd = sys::pidfd_open(pid).map_err(|errno| LaunchError::Fork(errno.into()))?;
+        namespace.adopt(pidfd.as_fd())?;
+        let none: DigestPaths = Arc::new(|_| false);
+        let service = Service {
+            agent,
+            mode: launch.mode,
+            on_violation: launch.on_violation,
+            unruled: launch.unruled as Unruled,
+            digest_paths: launch.digest_paths.unwrap_or(none),
+        };
+        let server = Server::start(namespace, service, pid).map_err(LaunchError::Fork)?;
+        child.go()?;
+        let spawned = spawned.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+        match spawned {
+            Ok(()) => Ok(Running { server, pid, pidfd }),
+            Err(error) => {
+                server.wait_until(|progress| progress.all_ended);
+                Err(LaunchError::Exec(error))
+            }
+        }
+    }
+}
+
+impl From<Errno> for io::Error {
+    fn from(errno: Errno) -> Self {
+        Self::from_raw_os_error(errno.0)
+    }
+}
+
+/// A child that stands before its exec.
+struct WaitingChild {
+    reports: io::PipeReader,
+    go: io::PipeWriter,
+}
+
+type Spawned = std::thread::JoinHandle<io::Result<()>>;
+
+impl WaitingChild {
+    /// The standard library returns from spawning when the exec has happened or failed, so that
+    /// goes on in a thread of its own.
+    fn spawn(words: &[OsString]) -> Result<(Self, Spawned), LaunchError> {
+        let (reports, report) = io::pipe().map_err(LaunchError::Fork)?;
+        let (wait, go) = io::pipe().map_err(LaunchError::Fork)?;
+        let mut command = Command::new(program(words));
+        command.arg0(words.first().cloned().unwrap_or_default());
+        command.args(words.iter().skip(1));
+        let (told, waited, closed) = (report.as_raw_fd(), wait.as_raw_fd(), go.as_raw_fd());
+        // SAFETY: the closure makes system calls on numbers and its own stack, nothing else.
+        unsafe {
+            command.pre_exec(move || wait_for_go(told, waited, closed));
+        }
+        let spawned = std::thread::spawn(move || {
+            let spawned = command.spawn().map(drop);
+            drop((report, wait));
+            spawned
+        });
+        Ok((Self { reports, go }, spawned))
+    }
+
+    fn pid(&mut self) -> Result<u32, LaunchError> {
+        let mut octets = [0; 4];
+        self.reports.read_exact(&mut octets).map_err(LaunchError::Fork)?;
+        Ok(u32::from_ne_bytes(octets))
+    }
+
+    fn go(&mut self) -> Result<(), LaunchError> {
+        self.go.write_all(b"g").map_err(LaunchError::Fork)
+    }
+}
+
+/// Looked up here: the search by exec(3) would be events of the workload.
+fn program(words: &[OsString]) -> PathBuf {
+    let name = PathBuf::from(words.first().cloned().unwrap_or_default());
+    if name.components().count() != 1 || name.is_absolute() {
+        return name;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    let mut found = std::env::split_paths(&path).map(|directory| directory.join(&name));
+    found.find(|path| path.is_file()).unwrap_or(name)
+}
+
+fn wait_for_go(told: i32, waited: i32, closed: i32) -> io::Result<()> {
+    let mut octet = 0_u8;
+    // SAFETY: system calls on numbers, and on memory of this function.
+    unsafe {
+        libc::close(closed);
+        let pid = libc::getpid().to_ne_bytes();
+        if libc::write(told, pid.as_ptr().cast(), 4) != 4
+            || libc::read(waited, (&raw mut octet).cast(), 1) != 1
+        {
+            return Err(io::Error::from_raw_os_error(libc::ECANCELED));
+        }
+    }
+    Ok(())
+}
+
+/// A workload that runs. Dropping this does not end it.
+pub struct Running {
+    server: Arc<Server>,
+    pid: u32,
+    pidfd: OwnedFd,
+}
+
+impl Running {
+    /// The first process, also when it has ended meanwhile.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// The first process's id, for job control and signals.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits for the first process.
+    pub fn wait(&self) -> ExitStatus {
+        let progress = self.server.wait_until(|progress| progress.first_status.is_some());
+        ExitStatus::from_raw(progress.first_status.unwrap_or(libc::SIGKILL))
+    }
+
+    /// Waits until no process of the namespace is left.
+    pub fn wait_for_all(&self) {
+        self.server.wait_until(|progress| progress.all_ended);
+    }
+
+    /// Kills every process of the namespace.
+    pub fn kill_all(&self) {
+        self.server.kill();
+    }
+
+    /// What the programs counted.
+    pub fn counts(&self) -> NamespaceCounts {
+        self.server.namespace.counts()
+    }
+}

@@ -1,0 +1,28 @@
+//! The kernel source: security events of a workload from LSM hooks, by BPF programs.
+//!
+//! The kernel is a stock one with BPF LSM, from Linux 6.1 on; root is needed. Every event is held
+//! in its hook until the agent has answered, unless the same event was allowed before.
+//! `docs/decisions/0002-kernel-source.md` says how; `src/bpf/main.bpf.c` is where to start reading.
+//!
+//! [`Launch`] -> [`Prepared`] -> [`Running`]; [`programs`] loads and unloads what all namespaces
+//! share.
+
+mod content;
+mod describe;
+mod launch;
+mod maps;
+mod mount_source;
+mod namespace;
+pub mod programs;
+mod serve;
+mod shared_memory;
+mod sys;
+mod wire;
+
+pub use launch::Launch;
+pub use launch::LaunchError;
+pub use launch::OnOrphaned;
+pub use launch::Prepared;
+pub use launch::Running;
+pub use namespace::NamespaceCounts;
+pub use programs::KernelError;

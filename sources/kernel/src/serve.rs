@@ -1,0 +1,304 @@
+//! Serves a namespace: takes messages from its ring, asks the agent, answers.
+//!
+//! One thread, so that what the agent learns has the order of the ring.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use libbpf_rs::RingBufferBuilder;
+use tsem::Agent;
+use tsem::Cell;
+use tsem::Description;
+use tsem::Digest;
+use tsem::ExecOutcome;
+use tsem::Loss;
+use tsem::Mode;
+use tsem::OnViolation;
+use tsem::ProcessId;
+use tsem::Value;
+use tsem::Verdict;
+
+use crate::content;
+use crate::describe;
+use crate::mount_source;
+use crate::namespace;
+use crate::namespace::FIRST;
+use crate::namespace::Namespace;
+use crate::sys;
+use crate::sys::Reaped;
+use crate::wire;
+use crate::wire::Message;
+use crate::wire::MessageType;
+
+const POLL: Duration = Duration::from_millis(50);
+
+/// Whether the rules of a model leave an event as the kernel wrote it down, so that it may be
+/// known by that.
+pub(crate) type Unruled = Arc<dyn Fn(&Cell) -> bool + Send + Sync>;
+/// Whether a file's content counts when it is opened, by its path.
+pub(crate) type DigestPaths = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
+/// Everything that serving needs.
+pub(crate) struct Server {
+    pub(crate) namespace: Namespace,
+    pub(crate) agent: Arc<dyn Agent>,
+    pub(crate) mode: Mode,
+    pub(crate) on_violation: OnViolation,
+    pub(crate) unruled: Unruled,
+    pub(crate) digest_paths: DigestPaths,
+    pub(crate) first_pid: u32,
+    processes: Mutex<HashMap<u64, u32>>,
+    ending: Mutex<Vec<u32>>,
+    reported: Mutex<u64>,
+    progress: Mutex<Progress>,
+    more: Condvar,
+}
+
+/// How far the namespace has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) first_status: Option<i32>,
+    pub(crate) all_ended: bool,
+}
+
+/// What is to be served, and how.
+pub(crate) struct Service {
+    pub(crate) agent: Arc<dyn Agent>,
+    pub(crate) mode: Mode,
+    pub(crate) on_violation: OnViolation,
+    pub(crate) unruled: Unruled,
+    pub(crate) digest_paths: DigestPaths,
+}
+
+impl Server {
+    pub(crate) fn start(
+        namespace: Namespace,
+        service: Service,
+        first_pid: u32,
+    ) -> std::io::Result<Arc<Self>> {
+        let Service { agent, mode, on_violation, unruled, digest_paths } = service;
+        agent.started(FIRST);
+        let server = Arc::new(Self {
+            namespace,
+            agent,
+            mode,
+            on_violation,
+            unruled,
+            digest_paths,
+            first_pid,
+            processes: Mutex::new([(FIRST.0, first_pid)].into()),
+            ending: Mutex::default(),
+            reported: Mutex::default(),
+            progress: Mutex::default(),
+            more: Condvar::new(),
+        });
+        let serving = server.clone();
+        std::thread::Builder::new().name("kernel-source".into()).spawn(move || {
+            sys::leave_signals_to_others();
+            serving.serve();
+        })?;
+        Ok(server)
+    }
+
+    fn serve(&self) {
+        let mut rings = RingBufferBuilder::new();
+        let taken = rings.add(&self.namespace.ring, |octets| {
+            self.take(octets);
+            0
+        });
+        let ring = taken.map(|_| ()).and_then(|()| rings.build());
+        let Ok(ring) = ring else {
+            tracing::error!(target: "user", "the namespace's ring cannot be read: it ends");
+            return self.kill();
+        };
+        while !self.tick() {
+            if let Err(error) = ring.poll(POLL)
+                && error.kind() != libbpf_rs::ErrorKind::Interrupted
+            {
+                tracing::error!(target: "user", %error, "the namespace's ring cannot be read");
+                self.kill();
+            }
+        }
+        let _ = ring.consume();
+        self.report_losses();
+        self.note(|progress| progress.all_ended = true);
+    }
+
+    /// True when the last task is gone.
+    fn tick(&self) -> bool {
+        self.report_losses();
+        let mut ending = lock(&self.ending);
+        ending.retain(|pid| match sys::reap(*pid) {
+            Reaped::NotYet => true,
+            Reaped::NotOurs => {
+                self.reaped(*pid, None);
+                false
+            }
+            Reaped::Ended(status) => {
+                self.reaped(*pid, Some(status));
+                false
+            }
+        });
+        self.namespace.live() <= 0 && ending.is_empty()
+    }
+
+    fn reaped(&self, pid: u32, status: Option<i32>) {
+        if pid == self.first_pid {
+            self.note(|progress| progress.first_status = status.or(Some(libc::SIGKILL)));
+        }
+    }
+
+    /// What the programs counted as lost since the last time.
+    fn report_losses(&self) {
+        let counts = self.namespace.counts();
+        let now = counts.dropped + counts.late;
+        let mut reported = lock(&self.reported);
+        (*reported..now).for_each(|_| self.agent.lost(None, Loss::Dropped));
+        *reported = now;
+    }
+
+    fn take(&self, octets: &[u8]) {
+        let Some(message) = Message::read(octets) else {
+            return self.agent.lost(None, Loss::Unreadable);
+        };
+        let process = ProcessId(message.process);
+        match message.about {
+            MessageType::Judge => self.judge(&message),
+            MessageType::Told => self.told(&message),
+            MessageType::Forked => self.agent.forked(process, ProcessId(message.other)),
+            MessageType::Exited => self.exited(process, message.pid),
+            MessageType::Committed => self.agent.exec_settled(process, ExecOutcome::Committed),
+            MessageType::Failed => self.agent.exec_settled(process, ExecOutcome::Failed),
+            MessageType::Lost => self.agent.lost(Some(process), Loss::Unreadable),
+        }
+    }
+
+    fn exited(&self, process: ProcessId, pid: u32) {
+        self.agent.exited(process);
+        lock(&self.processes).remove(&process.0);
+        lock(&self.ending).push(pid);
+    }
+
+    /// The description of a message, and whether it is known by what the kernel wrote down.
+    fn describe(&self, message: &Message<'_>) -> Option<(Description, bool)> {
+        lock(&self.processes).insert(message.process, message.pid);
+        let mut event = match describe::event(message) {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::error!(target: "dev", ?error, "the kernel sent no event");
+                self.agent.lost(Some(ProcessId(message.process)), Loss::Unreadable);
+                return None;
+            }
+        };
+        if !describe::coefficient_agrees(message, event.cell.kind) {
+            tracing::error!(target: "audit", kind = event.cell.kind.name(), "kernel and core differ");
+            self.agent.lost(Some(event.process), Loss::Unreadable);
+        }
+        if message.flags & wire::WANTS_DIGEST != 0 && !self.fill_digest(&mut event, message) {
+            self.agent.lost(Some(event.process), Loss::Unreadable);
+            return None;
+        }
+        if message.flags & wire::NAMES_SOURCE != 0 {
+            mount_source::resolve(&mut event.cell, message.tid);
+        }
+        let filled = message.flags & (wire::WANTS_DIGEST | wire::NAMES_SOURCE) != 0;
+        let unruled = (self.unruled)(&event.cell);
+        let wanted = |path: &[u8]| (self.digest_paths)(path);
+        let changed = describe::drop_unwanted_digest(&mut event.cell, wanted);
+        Some((event, unruled && !changed && !filled))
+    }
+
+    /// Takes the digest that the kernel could not.
+    fn fill_digest(&self, event: &mut Description, message: &Message<'_>) -> bool {
+        let file = event.cell.values.iter_mut().find_map(|value| match value {
+            Value::File(file) => Some(file),
+            _ => None,
+        });
+        let Some(file) = file else { return false };
+        let contents = &self.namespace.maps.contents;
+        let digest = content::digest(contents, message.pid, &file.place.path, message.born);
+        file.digest = digest.unwrap_or(Digest::ZERO);
+        digest.is_some()
+    }
+
+    fn judge(&self, message: &Message<'_>) {
+        let Some((event, unruled)) = self.describe(message) else {
+            let verdict = if self.mode == Mode::Enforcing { Verdict::Deny } else { Verdict::Allow };
+            return self.namespace.answer(message.sequence, verdict as u32, 0);
+        };
+        let verdict = self.agent.judge(&event);
+        let flags = match verdict {
+            Verdict::Allow => {
+                self.tell_effects(&event);
+                if unruled && self.mode != Mode::Sealed { wire::ANSWER_CACHE } else { 0 }
+            }
+            Verdict::Deny | Verdict::Kill => self.refused(&event, verdict),
+        };
+        let answer = if verdict == Verdict::Allow { verdict } else { Verdict::Deny };
+        self.namespace.answer(message.sequence, answer as u32, flags);
+    }
+
+    /// Before the answer, so that no thread of the process passes by it.
+    fn refused(&self, event: &Description, verdict: Verdict) -> u32 {
+        if verdict == Verdict::Kill {
+            self.kill();
+        }
+        if self.on_violation == OnViolation::Deny {
+            return 0;
+        }
+        self.namespace.untrust(event.process);
+        wire::ANSWER_UNTRUST
+    }
+
+    /// The kernel has decided; the agent judges the same event, for the record. Where it would
+    /// have allowed what the kernel refused, by a rule, that is a loss.
+    fn told(&self, message: &Message<'_>) {
+        let Some((event, _)) = self.describe(message) else { return };
+        let verdict = self.agent.judge(&event);
+        let denied = message.flags & wire::DENIED != 0;
+        match verdict {
+            Verdict::Allow if denied => self.agent.lost(Some(event.process), Loss::Unreadable),
+            Verdict::Allow => self.tell_effects(&event),
+            Verdict::Deny | Verdict::Kill => {
+                let _ = self.refused(&event, verdict);
+            }
+        }
+    }
+
+    fn tell_effects(&self, event: &Description) {
+        for effect in describe::effects(&event.cell) {
+            self.agent.effect(event.process, &effect);
+        }
+    }
+
+    /// Ends the namespace: what is known dies now, the rest at its next event.
+    pub(crate) fn kill(&self) {
+        self.namespace.kill();
+        let known: Vec<_> = lock(&self.processes).iter().map(|(id, pid)| (*id, *pid)).collect();
+        for (id, pid) in known {
+            namespace::kill_process(&self.namespace, ProcessId(id), pid);
+        }
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut lock(&self.progress));
+        self.more.notify_all();
+    }
+
+    /// Waits until something is so.
+    pub(crate) fn wait_until(&self, reached: impl Fn(&Progress) -> bool) -> Progress {
+        let progress = lock(&self.progress);
+        *self
+            .more
+            .wait_while(progress, |progress| !reached(progress))
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,104 @@
+//! The system calls that the standard library does not have.
+#![allow(unsafe_code, reason = "raw system calls")]
+
+use std::ffi::CStr;
+use std::fmt;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::FromRawFd;
+use std::os::fd::OwnedFd;
+
+/// An error number of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    pub(crate) fn last() -> Self {
+        Self(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        std::io::Error::from_raw_os_error(self.0).fmt(f)
+    }
+}
+
+impl std::error::Error for Errno {}
+
+fn check(value: i64) -> Result<i64, Errno> {
+    if value < 0 { Err(Errno::last()) } else { Ok(value) }
+}
+
+pub(crate) fn pidfd_open(pid: u32) -> Result<OwnedFd, Errno> {
+    // SAFETY: no pointers are passed; the descriptor is new and nobody else's.
+    unsafe {
+        let fd = check(libc::syscall(libc::SYS_pidfd_open, pid, 0))?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
+pub(crate) fn pidfd_kill(pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: no information is passed with the signal.
+    check(unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), libc::SIGKILL, none, 0)
+    })
+    .map(drop)
+}
+
+/// Opens what a path names below `root`, as for a process whose root that is; nothing happens to it.
+pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    // SAFETY: all zeros is a valid value of the structure, and means no options.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_IN_ROOT;
+    let size = size_of::<libc::open_how>();
+    // SAFETY: path and structure outlive the call; the descriptor is new and nobody else's.
+    unsafe {
+        let number = libc::SYS_openat2;
+        let how = &raw const how;
+        let fd = check(libc::syscall(number, root.as_raw_fd(), path.as_ptr(), how, size))?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
+/// Orphans of the namespace become our children.
+pub(crate) fn become_subreaper() {
+    // SAFETY: no pointers are passed.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+}
+
+/// What became of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reaped {
+    Ended(i32),
+    NotYet,
+    NotOurs,
+}
+
+pub(crate) fn reap(pid: u32) -> Reaped {
+    let mut status = 0;
+    // SAFETY: the status outlives the call.
+    match unsafe { libc::waitpid(pid as i32, &raw mut status, libc::WNOHANG) } {
+        0 => Reaped::NotYet,
+        -1 => Reaped::NotOurs,
+        _ => Reaped::Ended(status),
+    }
+}
+
+/// Signals are for the threads that expect them.
+pub(crate) fn leave_signals_to_others() {
+    // SAFETY: the set is made here and outlives the calls.
+    unsafe {
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
+    }
+}
+
+/// Held until it is dropped: only one loads, unloads or takes a slot.
+pub(crate) fn lock(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: no pointers are passed.
+    check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } as i64).map(drop)
+}

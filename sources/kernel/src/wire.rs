@@ -1,0 +1,203 @@
+//! What programs and orchestrator exchange; `bpf/wire.h` has the same layout.
+
+use tsem::Digest;
+
+/// Slots for namespaces.
+pub(crate) const SLOTS: u32 = 1024;
+/// Octets of `struct message` before the cell.
+pub(crate) const MESSAGE_SIZE: usize = 200;
+/// Octets of `struct namespace`.
+pub(crate) const NAMESPACE_SIZE: usize = 120;
+/// Octets of `struct task`.
+pub(crate) const TASK_SIZE: usize = 160;
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MessageType {
+    /// A task waits for the answer to its sequence number.
+    Judge,
+    /// Decided in the kernel already.
+    Told,
+    Forked,
+    Exited,
+    Committed,
+    /// An exec that was allowed did not happen.
+    Failed,
+    /// An event could not be described.
+    Lost,
+}
+
+/// [`Message::flags`].
+pub(crate) const DENIED: u32 = 1;
+pub(crate) const HAS_TARGET: u32 = 4;
+pub(crate) const TARGET_INSIDE: u32 = 8;
+pub(crate) const WANTS_DIGEST: u32 = 16;
+pub(crate) const NAMES_SOURCE: u32 = 32;
+
+/// `struct answer`.
+pub(crate) const ANSWER_CACHE: u32 = 1;
+pub(crate) const ANSWER_UNTRUST: u32 = 2;
+
+/// Bits of the namespace's flags.
+pub(crate) const NAMESPACE_KILLED: u32 = 2;
+pub(crate) const NAMESPACE_DIGESTS: u32 = 4;
+pub(crate) const NAMESPACE_UNTRUSTS: u32 = 8;
+pub(crate) const NAMESPACE_KILL_ORPHANED: u32 = 16;
+pub(crate) const NAMESPACE_COEFFICIENTS: u32 = 32;
+
+/// Offsets in `struct namespace`.
+pub(crate) mod at {
+    pub(crate) const MODE: usize = 0;
+    pub(crate) const GENERATION: usize = 4;
+    pub(crate) const FLAGS: usize = 8;
+    pub(crate) const UNTRUSTED: usize = 12;
+    pub(crate) const ORCHESTRATOR: usize = 16;
+    pub(crate) const PROCESSES: usize = 32;
+    pub(crate) const LIVE: usize = 40;
+    pub(crate) const PATIENCE: usize = 48;
+    pub(crate) const EVENTS: usize = 56;
+    pub(crate) const HITS: usize = 64;
+    pub(crate) const WAITED: usize = 72;
+    pub(crate) const DECIDED: usize = 80;
+    pub(crate) const DENIED: usize = 88;
+    pub(crate) const DROPPED: usize = 96;
+    pub(crate) const UNJUDGED: usize = 104;
+    pub(crate) const LATE: usize = 112;
+}
+
+/// A message of the ring, its cell still encoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message<'a> {
+    pub(crate) about: MessageType,
+    pub(crate) sequence: u64,
+    pub(crate) process: u64,
+    /// Child of a fork, target of an event.
+    pub(crate) other: u64,
+    pub(crate) pid: u32,
+    pub(crate) tid: u32,
+    pub(crate) flags: u32,
+    pub(crate) parent_id: Digest,
+    pub(crate) task_id: Digest,
+    /// Zero where the kernel did not compute it.
+    pub(crate) coefficient: Digest,
+    pub(crate) coe: &'a [u8],
+    /// What the inode's entry in `contents` has, where a digest is wanted.
+    pub(crate) born: u64,
+    pub(crate) cell: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// Reads a message; `None` for octets that are none.
+    pub(crate) fn read(octets: &'a [u8]) -> Option<Self> {
+        let cell_length = word(octets, 44)? as usize;
+        Some(Self {
+            about: MessageType::of(word(octets, 0)?)?,
+            sequence: long(octets, 8)?,
+            process: long(octets, 16)?,
+            other: long(octets, 24)?,
+            pid: word(octets, 32)?,
+            tid: word(octets, 36)?,
+            flags: word(octets, 40)?,
+            parent_id: digest(octets, 48)?,
+            task_id: digest(octets, 80)?,
+            coefficient: digest(octets, 112)?,
+            coe: octets.get(144..144 + tsem::COE_SIZE)?,
+            born: long(octets, 192)?,
+            cell: octets.get(MESSAGE_SIZE..MESSAGE_SIZE + cell_length)?,
+        })
+    }
+}
+
+impl MessageType {
+    fn of(number: u32) -> Option<Self> {
+        const ALL: [MessageType; 7] = [
+            MessageType::Judge,
+            MessageType::Told,
+            MessageType::Forked,
+            MessageType::Exited,
+            MessageType::Committed,
+            MessageType::Failed,
+            MessageType::Lost,
+        ];
+        ALL.get((number as usize).checked_sub(1)?).copied()
+    }
+}
+
+fn word(octets: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(octets.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn long(octets: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(octets.get(at..at + 8)?.try_into().ok()?))
+}
+
+fn digest(octets: &[u8], at: usize) -> Option<Digest> {
+    Some(Digest(octets.get(at..at + 32)?.try_into().ok()?))
+}
+
+/// `struct task` of a namespace's first process.
+pub(crate) fn first_task(slot: u32, generation: u32, process: u64) -> [u8; TASK_SIZE] {
+    let mut octets = [0; TASK_SIZE];
+    octets[0..4].copy_from_slice(&slot.to_ne_bytes());
+    octets[4..8].copy_from_slice(&generation.to_ne_bytes());
+    octets[8..16].copy_from_slice(&process.to_ne_bytes());
+    octets
+}
+
+/// Slot and process of a `struct task`.
+pub(crate) fn owner_of(task: &[u8]) -> Option<(u32, u64)> {
+    Some((word(task, 0)?, long(task, 8)?))
+}
+
+/// `struct coefficient_key`.
+pub(crate) fn coefficient_key(slot: u32, generation: u32, coefficient: &Digest) -> [u8; 40] {
+    let mut key = [0; 40];
+    key[..4].copy_from_slice(&slot.to_ne_bytes());
+    key[4..8].copy_from_slice(&generation.to_ne_bytes());
+    key[8..].copy_from_slice(&coefficient.0);
+    key
+}
+
+/// `struct process_key` and `struct answer_key`: the slot, and a number within it.
+pub(crate) fn number_key(slot: u32, number: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&u64::from(slot).to_ne_bytes());
+    key[8..].copy_from_slice(&number.to_ne_bytes());
+    key
+}
+
+/// When the digest in a `struct content` was begun.
+pub(crate) fn born_of(content: &[u8]) -> Option<u64> {
+    long(content, 32)
+}
+
+/// `struct answer`.
+pub(crate) fn answer(verdict: u32, flags: u32) -> [u8; 8] {
+    let mut octets = [0; 8];
+    octets[..4].copy_from_slice(&verdict.to_ne_bytes());
+    octets[4..].copy_from_slice(&flags.to_ne_bytes());
+    octets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_read_where_the_header_says() {
+        let mut octets = vec![0; MESSAGE_SIZE + 3];
+        octets[0] = 1;
+        octets[16] = 7;
+        octets[44] = 3;
+        octets[112] = 9;
+        octets[MESSAGE_SIZE..].copy_from_slice(b"abc");
+        let message = Message::read(&octets).unwrap();
+        assert_eq!(message.about, MessageType::Judge);
+        assert_eq!((message.process, message.cell), (7, &b"abc"[..]));
+        assert_eq!(message.coefficient.0[0], 9);
+        octets[44] = 4;
+        assert!(Message::read(&octets).is_none(), "shorter than it says");
+        octets[0] = 8;
+        assert!(Message::read(&octets).is_none(), "of no type");
+    }
+}

@@ -1,0 +1,233 @@
+//! Renaming: both directories are held, both names are single components.
+//!
+//! An exchange calls the kernel's hook once for each direction, so it is two events here too, the
+//! new name's first, as `security_inode_rename` does.
+
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+
+use tsem::Effect;
+use tsem::EventKind;
+use tsem::Place;
+use tsem::Value;
+
+use super::held;
+use super::held::Entry;
+use super::held::Last;
+use super::names;
+use crate::call::Call;
+use crate::call::Handled;
+use crate::call::Outcome;
+use crate::call::Refusal;
+use crate::file;
+use crate::inode_calls;
+use crate::sys;
+use crate::sys::Errno;
+use crate::sys::SysResult;
+
+const NO_REPLACE: u32 = 1;
+const EXCHANGE: u32 = 2;
+const WHITEOUT: u32 = 4;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn rename(call: &Call) -> Handled {
+    let cwd = libc::AT_FDCWD;
+    rename_entry(call, (cwd, call.argument(0)), (cwd, call.argument(1)), 0)
+}
+
+pub(crate) fn renameat(call: &Call) -> Handled {
+    let (from, to) = (call.argument(0) as i32, call.argument(2) as i32);
+    rename_entry(call, (from, call.argument(1)), (to, call.argument(3)), 0)
+}
+
+pub(crate) fn renameat2(call: &Call) -> Handled {
+    let (from, to) = (call.argument(0) as i32, call.argument(2) as i32);
+    let flags = call.argument(4) as u32;
+    rename_entry(call, (from, call.argument(1)), (to, call.argument(3)), flags)
+}
+
+/// Both ends as they were found.
+struct Renaming {
+    from: Entry,
+    to: Entry,
+    flags: u32,
+    source: OwnedFd,
+    target: Option<OwnedFd>,
+}
+
+fn rename_entry(call: &Call, from: (i32, u64), to: (i32, u64), flags: u32) -> Handled {
+    let (old, new) = (call.text(from.1)?, call.text(to.1)?);
+    let replaces_not = flags & (NO_REPLACE | WHITEOUT) != 0;
+    if flags & !(NO_REPLACE | EXCHANGE | WHITEOUT) != 0 || replaces_not && flags & EXCHANGE != 0 {
+        return Err(Refusal::Errno(libc::EINVAL));
+    }
+    let from = Entry::of(call, from.0, &old)?;
+    let to = Entry::of(call, to.0, &new)?;
+    check_places(&from, &to, flags)?;
+    let source = from.lookup(call)?.ok_or(Errno(libc::ENOENT))?;
+    let target = to.lookup(call)?;
+    let renaming = Renaming { from, to, flags, source, target };
+    renaming.check_kinds()?;
+    renaming.check_loop()?;
+    if renaming.is_same()? {
+        return Ok(Outcome::Value(0));
+    }
+    renaming.may_rename(call)?;
+    renaming.carry_out(call)
+}
+
+fn check_places(from: &Entry, to: &Entry, flags: u32) -> SysResult<()> {
+    names::same_mount(&from.parent, &to.parent)?;
+    if from.last != Last::Name {
+        return Err(Errno(libc::EBUSY));
+    }
+    if to.last != Last::Name {
+        let errno = if flags & NO_REPLACE != 0 { libc::EEXIST } else { libc::EBUSY };
+        return Err(Errno(errno));
+    }
+    held::is_writable(from.parent.as_fd())
+}
+
+fn is_directory(fd: &OwnedFd) -> SysResult<bool> {
+    Ok(file::kind(&sys::fstat(fd.as_fd())?) == libc::S_IFDIR)
+}
+
+impl Renaming {
+    fn exchanges(&self) -> bool {
+        self.flags & EXCHANGE != 0
+    }
+
+    /// What must be there, what must not, and what slashes demand.
+    fn check_kinds(&self) -> SysResult<()> {
+        match &self.target {
+            Some(_) if self.flags & NO_REPLACE != 0 => return Err(Errno(libc::EEXIST)),
+            None if self.exchanges() => return Err(Errno(libc::ENOENT)),
+            Some(target) if self.exchanges() && self.to.slash && !is_directory(target)? => {
+                return Err(Errno(libc::ENOTDIR));
+            }
+            _ => {}
+        }
+        let slashes = self.from.slash || !self.exchanges() && self.to.slash;
+        if slashes && !is_directory(&self.source)? {
+            return Err(Errno(libc::ENOTDIR));
+        }
+        Ok(())
+    }
+
+    /// A directory cannot move below itself, nor onto what it is below.
+    fn check_loop(&self) -> SysResult<()> {
+        let place = |entry: &Entry| entry.place().map(|place| place.path);
+        let (from, to) = (place(&self.from)?, place(&self.to)?);
+        if is_below(&to, &from) {
+            return Err(Errno(libc::EINVAL));
+        }
+        if is_below(&from, &to) {
+            let errno = if self.exchanges() { libc::EINVAL } else { libc::ENOTEMPTY };
+            return Err(Errno(errno));
+        }
+        Ok(())
+    }
+
+    /// Two names of one file: the kernel does nothing, and asks nobody.
+    fn is_same(&self) -> SysResult<bool> {
+        let Some(target) = &self.target else { return Ok(false) };
+        let (source, target) = (sys::fstat(self.source.as_fd())?, sys::fstat(target.as_fd())?);
+        Ok((source.st_dev, source.st_ino) == (target.st_dev, target.st_ino))
+    }
+
+    /// The kernel's checks in `vfs_rename`, up to its hook.
+    fn may_rename(&self, call: &Call) -> SysResult<()> {
+        let moves_directory = is_directory(&self.source)?;
+        self.from.may_delete(call, &self.source, moves_directory)?;
+        match &self.target {
+            None => self.to.may_create(call)?,
+            Some(target) => {
+                let as_directory =
+                    if self.exchanges() { is_directory(target)? } else { moves_directory };
+                self.to.may_delete(call, target, as_directory)?;
+            }
+        }
+        if !self.changes_parent()? {
+            return Ok(());
+        }
+        may_write_directory(call, &self.source)?;
+        match &self.target {
+            Some(target) if self.exchanges() => may_write_directory(call, target),
+            _ => Ok(()),
+        }
+    }
+
+    fn changes_parent(&self) -> SysResult<bool> {
+        let (from, to) =
+            (sys::fstat(self.from.parent.as_fd())?, sys::fstat(self.to.parent.as_fd())?);
+        Ok((from.st_dev, from.st_ino) != (to.st_dev, to.st_ino))
+    }
+
+    fn carry_out(self, call: &Call) -> Handled {
+        let (from, to) = (self.from.place()?, self.to.place()?);
+        if self.exchanges() {
+            judge(call, &to, &from, self.flags)?;
+        }
+        judge(call, &from, &to, self.flags)?;
+        if self.is_mount_point()? {
+            return Err(Refusal::Errno(libc::EBUSY));
+        }
+        let Self { from: old, to: new, flags, .. } = self;
+        let changing = held::names_change();
+        call.as_caller(|| {
+            let (from, to) = (old.parent.as_fd(), new.parent.as_fd());
+            inode_calls::renameat2((from, &old.name), (to, &new.name), flags)
+        })?;
+        drop(changing);
+        tell(call, &from.path, &to.path, flags);
+        Ok(Outcome::Value(0))
+    }
+
+    /// Looked at by the kernel after its hook.
+    fn is_mount_point(&self) -> SysResult<bool> {
+        if self.from.is_mount_point(&self.source)? {
+            return Ok(true);
+        }
+        self.target.as_ref().map_or(Ok(false), |target| self.to.is_mount_point(target))
+    }
+}
+
+fn is_below(path: &[u8], above: &[u8]) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.first() == Some(&b'/'))
+}
+
+/// A directory that moves has its `..` rewritten.
+fn may_write_directory(call: &Call, moved: &OwnedFd) -> SysResult<()> {
+    if !is_directory(moved)? {
+        return Ok(());
+    }
+    call.as_caller(|| sys::may_access(moved.as_fd(), libc::W_OK))
+}
+
+fn judge(call: &Call, from: &Place, to: &Place, flags: u32) -> Result<(), Refusal> {
+    let (from, to) = (Value::Path(from.clone()), Value::Path(to.clone()));
+    call.judge(EventKind::InodeRename, vec![from, to, Value::Number(flags.into())])
+}
+
+/// An exchange goes through a name that no file can have.
+fn tell(call: &Call, from: &[u8], to: &[u8], flags: u32) {
+    if flags & EXCHANGE == 0 {
+        return call.effect(&Effect::Renamed { from, to });
+    }
+    let between = format!("\0{}", call.notification.id).into_bytes();
+    call.effect(&Effect::Renamed { from, to: &between });
+    call.effect(&Effect::Renamed { from: to, to: from });
+    call.effect(&Effect::Renamed { from: &between, to });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn below_means_by_whole_components() {
+        assert!(is_below(b"/a/b", b"/a"));
+        assert!(!is_below(b"/ab", b"/a"));
+        assert!(!is_below(b"/a", b"/a"));
+    }
+}

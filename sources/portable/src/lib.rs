@@ -1,0 +1,32 @@
+//! The portable source: security events of a workload by seccomp user notification.
+//!
+//! No privilege and no kernel of its own is needed. It gives LSM semantics, not system call
+//! semantics: `docs/decisions/0001-portable-source.md` says how, and why nothing can be raced.
+//!
+//! [`Launch`] -> [`Prepared`] -> [`Running`].
+
+mod bpf;
+mod call;
+mod credentials;
+mod crew;
+mod digest;
+mod file;
+mod filter_table;
+mod handlers;
+mod image;
+mod inode_calls;
+mod launch;
+mod listener;
+mod path;
+mod private_memory;
+mod process;
+mod socket_calls;
+mod supervisor;
+mod sys;
+
+pub use launch::Launch;
+pub use launch::LaunchError;
+pub use launch::Prepared;
+pub use launch::Running;
+pub use supervisor::DigestPaths;
+pub use sys::Errno;

@@ -1,0 +1,354 @@
+//! Names, attributes and mounts: effect, event and error of every call, and no effect on denial.
+//!
+//! `errno_parity.py` makes a few thousand calls; bare and under the source it must print the same.
+
+use std::process::Command;
+
+use super::Recorder;
+use super::allow;
+use super::run;
+use super::tell;
+use tsem::Description;
+use tsem::EventKind;
+use tsem::Value;
+
+const PYTHON: &str = "/usr/bin/python3";
+const PARITY: &str = include_str!("errno_parity.py");
+
+/// A directory of one's own, gone at the end.
+struct Scratch(String);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = format!("/tmp/portable-fs-{}-{name}", std::process::id());
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, content: &str) -> String {
+        let path = format!("{}/{name}", self.0);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = Command::new("chmod").args(["-R", "u+rwx", &self.0]).status();
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::read_to_string("/proc/self/status").unwrap().contains("\nUid:\t0")
+}
+
+/// Runs the table bare and under the source, in the same directory, before and after a command
+/// that sets the stage again.
+fn assert_parity(prefix: &[&str], foreign: Option<&str>, stage: &dyn Fn()) {
+    let name = if prefix.is_empty() { "parity" } else { "parity-dropped" };
+    let scratch = Scratch::new(name);
+    let (program, bare, watched) =
+        (scratch.write("calls.py", PARITY), scratch.write("bare", ""), scratch.write("under", ""));
+    let work = format!("{}/work", scratch.0);
+    let outputs = [&bare, &watched].map(|output| {
+        stage();
+        std::fs::create_dir(&work).unwrap();
+        open_to_all(&[&scratch.0, &work, &bare, &watched]);
+        let script = format!(
+            "exec {} {PYTHON} {program} {work} {} > {output} 2>&1",
+            prefix.join(" "),
+            foreign.unwrap_or_default()
+        );
+        if *output == bare {
+            assert!(Command::new("/bin/sh").args(["-c", &script]).status().unwrap().success());
+        } else {
+            let agent = Recorder::new(allow);
+            assert_eq!(run(&agent, &["/bin/sh", "-c", &script]).unwrap(), 0, "{}", tail(output));
+        }
+        let _ = Command::new("chmod").args(["-R", "u+rwx", &work]).status();
+        std::fs::remove_dir_all(&work).unwrap();
+        std::fs::read_to_string(output).unwrap()
+    });
+    let different: Vec<_> =
+        outputs[0].lines().zip(outputs[1].lines()).filter(|(bare, under)| bare != under).collect();
+    if std::env::var_os("KEEP_PARITY").is_some() {
+        std::mem::forget(scratch);
+    }
+    assert!(outputs[0].lines().count() > 2500, "the table ran");
+    assert!(
+        different.is_empty(),
+        "{} differ, as {:#?}",
+        different.len(),
+        &different[..different.len().min(40)]
+    );
+    assert_eq!(outputs[0], outputs[1]);
+}
+
+fn open_to_all(paths: &[&str]) {
+    Command::new("chmod").arg("0777").args(paths).status().unwrap();
+}
+
+fn tail(path: &str) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().rev().take(8).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_call_returns_what_it_returns_bare() {
+    assert_parity(&[], None, &|| ());
+}
+
+/// As root, so that there can be files of others; the workload drops its privilege by itself.
+#[test]
+fn every_call_returns_what_it_returns_bare_after_dropping_privilege() {
+    if !is_root() {
+        return;
+    }
+    let foreign = Scratch::new("foreign");
+    let directory = foreign.0.clone();
+    let stage = || {
+        let script = "cd $0 && rm -rf ./* && chmod 1777 . && touch theirs writable set-id && mkdir their-dir \
+                      && chmod 600 theirs && chmod 666 writable && chmod 6777 set-id && chmod 777 their-dir";
+        assert!(Command::new("sh").args(["-c", script, &directory]).status().unwrap().success());
+    };
+    let drop_privilege = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    assert_parity(&drop_privilege, Some(&foreign.0), &stage);
+}
+
+/// What a Python program does under the source, and the events about the directory's files.
+fn events_of(scratch: &Scratch, script: &str) -> Vec<String> {
+    let agent = Recorder::new(allow);
+    let script = format!("import os; os.chdir('{}'); {script}", scratch.0);
+    assert_eq!(run(&agent, &[PYTHON, "-c", &script]).unwrap(), 0);
+    let log = agent.log();
+    let of_scratch = log.events.iter().filter(|event| {
+        event.cell.kind != EventKind::FileOpen
+            && event.places().any(|place| place.path.starts_with(scratch.0.as_bytes()))
+    });
+    of_scratch.map(|event| told_with_numbers(event).replace(&scratch.0, "")).collect()
+}
+
+fn told_with_numbers(event: &Description) -> String {
+    let others = event.cell.values.iter().filter_map(|value| match value {
+        Value::Number(number) => Some(format!(" {number:o}")),
+        Value::Text(text) => Some(format!(" {}", String::from_utf8_lossy(text))),
+        _ => None,
+    });
+    tell(event) + &others.collect::<String>()
+}
+
+#[test]
+fn names_give_exactly_these_events() {
+    let scratch = Scratch::new("names");
+    let script = "os.umask(0o027); os.mkdir('d'); os.mknod('f', 0o100666); os.mkfifo('p'); os.symlink('any','s'); \
+                  os.link('f','l'); os.rename('l','d/m'); os.unlink('s'); os.unlink('p'); os.rename('f','d/m')";
+    let expected = [
+        "inode_mkdir /d 40750",
+        "inode_create /f 100640",
+        "inode_mknod /p 10640 0",
+        "inode_symlink /s any",
+        "inode_link /f /l",
+        "inode_rename /l /d/m 0",
+        "inode_unlink /s",
+        "inode_unlink /p",
+    ];
+    assert_eq!(events_of(&scratch, script), expected, "two names of one file: nothing is renamed");
+    assert_eq!(
+        events_of(&scratch, "os.unlink('d/m'); os.rmdir('d')"),
+        ["inode_unlink /d/m", "inode_rmdir /d"]
+    );
+}
+
+#[test]
+fn an_exchange_is_two_events() {
+    let scratch = Scratch::new("exchange");
+    scratch.write("a", "1");
+    scratch.write("b", "2");
+    let script = "import ctypes; assert ctypes.CDLL(None).syscall(316,-100,b'a',-100,b'b',2)==0; \
+                  assert os.stat('a').st_size";
+    assert_eq!(events_of(&scratch, script), ["inode_rename /b /a 2", "inode_rename /a /b 2"]);
+    assert_eq!(std::fs::read_to_string(format!("{}/a", scratch.0)).unwrap(), "2");
+}
+
+#[test]
+fn attributes_give_exactly_these_events() {
+    let scratch = Scratch::new("attributes");
+    scratch.write("f", "content");
+    let script = "os.symlink('f','s'); os.chmod('s',0o604); os.truncate('f',3); os.utime('s',None); \
+                  os.utime('f',(1,2)); os.chown('f',-1,os.getgid()); os.setxattr('f','user.a',b'v'); os.removexattr('f','user.a')";
+    let gid = std::fs::read_to_string("/proc/self/status").unwrap();
+    let gid = gid.lines().find_map(|line| line.strip_prefix("Gid:\t")).unwrap();
+    let gid: u32 = gid.split('\t').next().unwrap().parse().unwrap();
+    let none = "37777777777";
+    let expected = [
+        "inode_symlink /s f".to_owned(),
+        format!("inode_setattr /f 1 100604 {none} {none}"),
+        format!("inode_setattr /f 10 {none} {none} {none}"),
+        format!("inode_setattr /f 160 {none} {none} {none}"),
+        format!("inode_setattr /f 60 {none} {none} {none}"),
+        format!("inode_setattr /f 4 {none} {none} {gid:o}"),
+        "inode_setxattr /f user.a".to_owned(),
+        "inode_removexattr /f user.a".to_owned(),
+    ];
+    assert_eq!(events_of(&scratch, script), expected);
+}
+
+#[test]
+fn what_is_denied_has_no_effect() {
+    let scratch = Scratch::new("denied");
+    for name in ["f", "g"] {
+        scratch.write(name, "kept");
+    }
+    std::fs::create_dir(format!("{}/d", scratch.0)).unwrap();
+    let agent = Recorder::new(|event| {
+        let kind = event.cell.kind as u16;
+        (EventKind::InodeCreate as u16..=EventKind::InodeRemovexattr as u16).contains(&kind)
+    });
+    let script = format!(
+        "import os; os.chdir('{}')\n\
+         before=[(e.name,os.stat(e.name)) for e in os.scandir('.')]\n\
+         for act in [lambda:os.mkdir('n'),lambda:os.mknod('n',0o100600),lambda:os.mkfifo('n'),lambda:os.symlink('x','n'),\
+         lambda:os.link('f','n'),lambda:os.unlink('f'),lambda:os.rmdir('d'),lambda:os.rename('f','g'),lambda:os.chmod('f',0o777),\
+         lambda:os.truncate('f',0),lambda:os.utime('f',(1,1)),lambda:os.chown('f',-1,os.getgid()),lambda:os.setxattr('f','user.a',b'v'),\
+         lambda:os.removexattr('f','user.a'),lambda:os.ftruncate(os.open('f',os.O_RDWR),0)]:\n  \
+         try: act(); assert 0\n  \
+         except PermissionError as e: assert e.errno==1\n\
+         assert before==[(e.name,os.stat(e.name)) for e in os.scandir('.')]",
+        scratch.0
+    );
+    assert_eq!(run(&agent, &[PYTHON, "-c", &script]).unwrap(), 0);
+    assert_eq!(std::fs::read_to_string(format!("{}/f", scratch.0)).unwrap(), "kept");
+    assert!(agent.log().made.is_empty());
+}
+
+#[test]
+fn root_mounts_and_changes_its_root() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new("mounts");
+    let at = &scratch.0;
+    for name in ["t", "b"] {
+        std::fs::create_dir(format!("{at}/{name}")).unwrap();
+    }
+    let script = format!(
+        "import os,ctypes\n\
+         l=ctypes.CDLL(None,use_errno=True)\n\
+         def ok(r): assert r==0,(r,ctypes.get_errno())\n\
+         ok(l.mount(b'none',b'{at}/t',b'tmpfs',0,b'size=1m')); open('{at}/t/in','w').write('x')\n\
+         ok(l.mount(b'{at}/t',b'{at}/b',None,4096,None)); assert os.listdir('{at}/b')==['in']\n\
+         ok(l.umount2(b'{at}/b',0)); assert os.listdir('{at}/b')==[]\n\
+         os.mkdir('{at}/t/sub')\n\
+         os.chroot('{at}/t'); os.chdir('/'); assert os.listdir('/')==['sub'] or sorted(os.listdir('/'))==['in','sub']\n\
+         open('/in').read(); os.chdir('/sub'); os.chroot('.'); assert os.listdir('/')==[]"
+    );
+    let agent = Recorder::new(allow);
+    let done = run(&agent, &[PYTHON, "-c", &script]).unwrap();
+    let _ = Command::new("umount").arg(format!("{at}/t")).status();
+    let told = agent.told();
+    assert_eq!(done, 0, "{:#?}", told.iter().rev().take(12).collect::<Vec<_>>());
+    let expected = [
+        format!("sb_mount {at}/t"),
+        format!("sb_mount {at}/b"),
+        format!("sb_umount {at}/b"),
+        format!("path_chroot {at}/t"),
+        format!("path_chroot {at}/t/sub"),
+        format!("file_open {at}/t/in"),
+    ];
+    for event in expected {
+        assert!(told.contains(&event), "{event}: {told:#?}");
+    }
+}
+
+#[test]
+fn a_denied_mount_or_root_stays_as_it_was() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new("nomount");
+    let script = format!(
+        "import os,ctypes,threading,time\n\
+         l=ctypes.CDLL(None,use_errno=True); at=b'{}'; before=open('/proc/self/mountinfo').read()\n\
+         def no(r): assert r==-1 and ctypes.get_errno()==1,(r,ctypes.get_errno())\n\
+         no(l.mount(b'none',at,b'tmpfs',0,None)); no(l.mount(at,at,None,4096,None)); no(l.chroot(at))\n\
+         assert before==open('/proc/self/mountinfo').read() and os.readlink('/proc/self/root')=='/'",
+        scratch.0
+    );
+    let denied =
+        |event: &Description| matches!(event.cell.kind, EventKind::SbMount | EventKind::PathChroot);
+    let agent = Recorder::new(denied);
+    assert_eq!(run(&agent, &[PYTHON, "-c", &script]).unwrap(), 0, "{:?}", agent.told());
+    assert!(!agent.has("unfilterable_call "));
+}
+
+#[test]
+fn a_root_whose_name_could_change_is_refused() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new("threads");
+    let script = format!(
+        "import os,threading,time\n\
+         def no(path):\n  \
+         try: os.chroot(path); assert 0\n  \
+         except PermissionError: pass\n\
+         os.symlink('{0}','{0}/link'); no('{0}/link')\n\
+         threading.Thread(target=time.sleep,args=(0.5,)).start(); no('{0}')\n\
+         assert os.readlink('/proc/self/root')=='/'",
+        scratch.0
+    );
+    let agent = Recorder::new(allow);
+    assert_eq!(run(&agent, &[PYTHON, "-c", &script]).unwrap(), 0, "{:?}", agent.told());
+    assert_eq!(agent.told().iter().filter(|told| *told == "unfilterable_call ").count(), 2);
+    assert!(!agent.told().iter().any(|told| told.starts_with("path_chroot")));
+}
+
+/// Queues have names of their own, and typing into a terminal acts on whoever reads it.
+#[test]
+fn queues_and_typing_into_a_terminal_are_denied_unless_modeled() {
+    let agent = Recorder::new(|event| event.cell.kind == EventKind::UnfilterableCall);
+    let script = format!(
+        "import ctypes, fcntl, os\n\
+         libc=ctypes.CDLL(None,use_errno=True)\n\
+         for act in [lambda:libc.syscall({},b'quixote-test',os.O_CREAT|os.O_RDWR,0o600,None),\
+         lambda:libc.syscall({},b'quixote-test')]:\n  \
+         assert act()==-1 and ctypes.get_errno()==1, ctypes.get_errno()\n\
+         for request in [0x5412, 0x541c]:\n  \
+         try: fcntl.ioctl(0,request,b'x'); assert 0\n  \
+         except PermissionError as e: assert e.errno==1",
+        libc::SYS_mq_open,
+        libc::SYS_mq_unlink
+    );
+    assert_eq!(run(&agent, &[PYTHON, "-c", &script]).unwrap(), 0);
+}
+
+/// All three need the right to read from another process; for oneself they are no event.
+#[test]
+fn pages_and_lists_of_another_process_are_judged_as_looking_into_it() {
+    let agent = Recorder::new(|event| event.cell.kind == EventKind::PtraceAccessCheck);
+    let numbers = [libc::SYS_migrate_pages, libc::SYS_move_pages, libc::SYS_get_robust_list];
+    let script = format!(
+        "import ctypes, os\n\
+         libc=ctypes.CDLL(None,use_errno=True)\n\
+         for number in {numbers:?}:\n  \
+         assert libc.syscall(number,os.getppid(),0,0,0,0,0)==-1 and ctypes.get_errno()==1\n  \
+         ctypes.set_errno(0)\n  \
+         libc.syscall(number,os.getpid(),0,0,0,0,0); assert ctypes.get_errno()!=1"
+    );
+    assert_eq!(run(&agent, &[PYTHON, "-c", &script]).unwrap(), 0);
+}
+
+/// A workload has the descriptors that it has bare, and none of ours.
+#[test]
+fn no_descriptor_of_ours_is_the_workloads() {
+    let script = "import os, sys\n\
+         held=' '.join(sorted(os.listdir('/proc/self/fd')))\n\
+         assert sys.argv[1] in ('tell', held), held\n\
+         print(held)";
+    let bare = Command::new(PYTHON).args(["-c", script, "tell"]).output().unwrap();
+    let held = String::from_utf8(bare.stdout).unwrap();
+    let agent = Recorder::new(allow);
+    assert_eq!(run(&agent, &[PYTHON, "-c", script, held.trim()]).unwrap(), 0);
+}
