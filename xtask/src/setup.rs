@@ -16,6 +16,7 @@ use std::time::Duration;
 /// Package and why it is needed.
 const PACKAGES: &[(&str, &str)] = &[
     ("apparmor", "bench kernel: a peer"),
+    ("bpftool", "kernel source: its border and what is left over, by another program than ours"),
     ("busybox-static", "vm: the guest's initramfs"),
     ("ca-certificates", "corpus"),
     ("clang-19", "kernel source: compiling the BPF programs"),
