@@ -28,6 +28,8 @@ ROOM = Path("/var/tmp") if os.geteuid() == 0 else Path(f"/var/tmp/quixote-{os.ge
 WORKDIRS = ROOM / "quixote-corpus"
 LOGS = ROOM / "quixote-corpus-logs"
 RUN_LIMIT_S = 240
+# So many more runs a workload is learned that still shows something new after those that were asked for.
+MORE_LEARN_RUNS = 7
 PREPARE_LIMIT_S = 120
 ENDING_LIMIT_S = 15
 
@@ -152,10 +154,15 @@ class Conformance:
         self.enforce()
 
     def learn(self):
-        for number in range(1, self.options.learn_runs + 1):
+        """As users are told to: until a run shows nothing new."""
+        for number in range(1, self.options.learn_runs + MORE_LEARN_RUNS + 1):
             summary = self.modeled_run(f"learn-{number}", self.quixote.learn)
             self.outcome.learned_runs = number
             self.outcome.coefficients = summary.get("coefficients", 0)
+            converged = summary["learned"]["convergence"]["outlook"] != "varying"
+            if number >= self.options.learn_runs and converged:
+                return
+        raise Failure(f"learn: not converged after {number} runs")
 
     def monitor(self):
         for number in range(1, self.options.runs + 1):
@@ -267,7 +274,7 @@ def parse_options():
     parser.add_argument("--bare", action="store_true", help="without quixote: tests the corpus itself")
     parser.add_argument("--only", action="append", metavar="NAME[@ACCOUNT]", help="may be repeated")
     parser.add_argument("--all-accounts", action="store_true", help="also as root where both make sense")
-    parser.add_argument("--learn-runs", type=int, default=3)
+    parser.add_argument("--learn-runs", type=int, default=3, help="at least; more until a run shows nothing new")
     parser.add_argument("--runs", type=int, default=10, help="monitored runs")
     parser.add_argument("--ci", action="store_true", help="3 monitored runs")
     parser.add_argument("--logs", type=Path, default=LOGS)

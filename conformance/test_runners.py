@@ -26,6 +26,8 @@ STAND_IN = textwrap.dedent(
     status = subprocess.call(arguments[arguments.index("--") + 1:])
     counts = {{"events": 9, "coefficients": 5, "violations": 0, "denied": 0, "losses": 0}}
     summary = {{"state": "00", "counts": counts}}
+    if arguments[0] == "learn":
+        summary["learned"] = {{"convergence": {{"outlook": "varying" if fault == "varying" else "identical"}}}}
     path = pathlib.Path(arguments[arguments.index("--summary") + 1])
     if arguments[0] == "monitor" and fault == "state":
         summary["state"] = str(path)
@@ -78,6 +80,7 @@ class RunnersFindFaults(unittest.TestCase):
             "denial": "1 violations",
             "status": "exit 3",
             "silent": "no summary",
+            "varying": "not converged after 8 runs",
             "unsigned": "verify",
         }
         for fault, told in cases.items():
