@@ -27,6 +27,7 @@ use crate::supervisor::Supervisor;
 use crate::sys;
 use crate::sys::Errno;
 use crate::sys::SysResult;
+use crate::umasks::Remembered;
 
 /// What the caller gets.
 pub(crate) enum Outcome {
@@ -114,10 +115,17 @@ impl Call {
         self.credentials()?.assume_identity(action)
     }
 
-    /// The caller's umask; not notified when it changes, so read where it matters.
+    /// The caller's umask.
     pub(crate) fn umask(&self) -> SysResult<u32> {
+        let epoch = self.supervisor.processes.umasks.epoch();
+        if let Some(umask) = epoch.and_then(|epoch| self.thread.umask_in(epoch)) {
+            return Ok(umask);
+        }
         let umask = Credentials::read(self.thread.tid)?.umask;
         self.still_waiting()?;
+        if let Some(epoch) = epoch {
+            self.thread.remember_umask(Remembered { epoch, umask });
+        }
         Ok(umask)
     }
 
@@ -165,6 +173,10 @@ impl Call {
     pub(crate) fn start_directory(&self, fd: i32) -> SysResult<OwnedFd> {
         if fd != libc::AT_FDCWD {
             return self.descriptor(fd);
+        }
+        // Threads may have directories of their own.
+        if self.thread.tid == self.process().pid {
+            return self.process().working_directory();
         }
         let path = format!("/proc/{}/cwd", self.thread.tid);
         let directory = sys::open(path.as_bytes(), libc::O_PATH | libc::O_DIRECTORY)?;

@@ -20,7 +20,7 @@ pub(crate) fn kind(stat: &libc::stat) -> u32 {
 }
 
 /// The directory of our own descriptors, opened once: it saves three components a look-up.
-fn own_descriptors() -> SysResult<BorrowedFd<'static>> {
+pub(crate) fn own_descriptors() -> SysResult<BorrowedFd<'static>> {
     static DIRECTORY: OnceLock<OwnedFd> = OnceLock::new();
     if DIRECTORY.get().is_none() {
         let path = format!("/proc/{}/fd", std::process::id());
@@ -47,15 +47,20 @@ pub(crate) fn place_of(fd: BorrowedFd<'_>) -> SysResult<Place> {
 
 /// Where a name in a directory is, whether there is an object or not.
 pub(crate) fn place_in(parent: BorrowedFd<'_>, name: &[u8]) -> SysResult<Place> {
-    let mut place = place_of(parent)?;
-    if place.path != b"/" {
-        place.path.push(b'/');
+    let mut directory = name_of(parent)?;
+    if directory != b"/" {
+        directory.push(b'/');
     }
-    place.path.extend(name);
-    if place.path.len() > tsem::TEXT_MAX {
+    place_below(&directory, name, sys::file_system_of(parent)?)
+}
+
+/// As [`place_in`] a directory whose name, with a slash at its end, and file system are known.
+pub(crate) fn place_below(directory: &[u8], name: &[u8], file_system: u32) -> SysResult<Place> {
+    let path = [directory, name].concat();
+    if path.len() > tsem::TEXT_MAX {
         return Err(Errno(libc::ENAMETOOLONG));
     }
-    Ok(place)
+    Ok(Place::new(path, file_system))
 }
 
 /// A file without its content's digest.

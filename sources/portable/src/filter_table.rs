@@ -182,6 +182,7 @@ pub(crate) const CALLS: &[FilteredCall] = &[
     notify(REMOVEXATTRAT),
     notify(FILE_SETATTR),
     notify(libc::SYS_open_by_handle_at),
+    notify(libc::SYS_umask),
     // Mounts and roots.
     notify(libc::SYS_mount),
     notify(libc::SYS_umount2),

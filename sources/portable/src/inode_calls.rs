@@ -24,10 +24,59 @@ const MOVE_MOUNT_BY_FDS: u32 = 0x04 | 0x40;
 /// Seconds and nanoseconds of access and modification.
 pub(crate) type Times = [libc::timespec; 2];
 
+/// What `statx(2)` says of a held object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Status {
+    /// Device and inode.
+    pub(crate) identity: (u64, u64),
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) links: u32,
+    /// The mount that it is on.
+    pub(crate) mount: u64,
+    /// Whether it is that mount's root.
+    pub(crate) is_mount_root: bool,
+}
+
+impl Status {
+    pub(crate) fn of(fd: BorrowedFd<'_>) -> SysResult<Self> {
+        const WANTED: u32 = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID;
+        // SAFETY: statx is plain data, for which zeros are valid.
+        let mut found: libc::statx = unsafe { std::mem::zeroed() };
+        let (fd, flags) = (fd.as_raw_fd(), libc::AT_EMPTY_PATH | libc::AT_NO_AUTOMOUNT);
+        // SAFETY: the structure is filled by the call.
+        done(unsafe { libc::statx(fd, c"".as_ptr(), flags, WANTED, &raw mut found) })?;
+        let device = libc::makedev(found.stx_dev_major, found.stx_dev_minor);
+        Ok(Self {
+            identity: (device, found.stx_ino),
+            mode: found.stx_mode.into(),
+            uid: found.stx_uid,
+            links: found.stx_nlink,
+            mount: found.stx_mnt_id,
+            is_mount_root: found.stx_attributes & ATTRIBUTE_MOUNT_ROOT != 0,
+        })
+    }
+
+    /// `S_IFMT` of the mode.
+    pub(crate) fn kind(&self) -> u32 {
+        self.mode & libc::S_IFMT
+    }
+
+    pub(crate) fn is_directory(&self) -> bool {
+        self.kind() == libc::S_IFDIR
+    }
+}
+
 /// A link that leads to a held object itself, whatever it is, even an `O_PATH` one.
 pub(crate) fn link_to(fd: BorrowedFd<'_>) -> CString {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     CString::new(path).unwrap_or_default()
+}
+
+/// As [`link_to`], from the directory of our descriptors.
+fn own_link(fd: BorrowedFd<'_>) -> SysResult<(i32, CString)> {
+    let directory = file::own_descriptors()?.as_raw_fd();
+    Ok((directory, c_path(fd.as_raw_fd().to_string().as_bytes())?))
 }
 
 pub(crate) fn mkdirat(parent: BorrowedFd<'_>, name: &[u8], mode: u32) -> SysResult<()> {
@@ -57,8 +106,8 @@ pub(crate) fn symlinkat(target: &[u8], parent: BorrowedFd<'_>, name: &[u8]) -> S
 
 /// A new name for a held object.
 pub(crate) fn link(object: BorrowedFd<'_>, parent: BorrowedFd<'_>, name: &[u8]) -> SysResult<()> {
-    let (link, name) = (link_to(object), c_path(name)?);
-    let (at, parent) = (libc::AT_FDCWD, parent.as_raw_fd());
+    let (at, link) = own_link(object)?;
+    let (name, parent) = (c_path(name)?, parent.as_raw_fd());
     // SAFETY: both strings outlive the call.
     done(unsafe { libc::linkat(at, link.as_ptr(), parent, name.as_ptr(), libc::AT_SYMLINK_FOLLOW) })
 }
@@ -85,8 +134,9 @@ pub(crate) fn renameat2(
 
 /// chmod(2) of a held object.
 pub(crate) fn set_mode(object: BorrowedFd<'_>, mode: u32) -> SysResult<()> {
+    let (at, link) = own_link(object)?;
     // SAFETY: the link outlives the call.
-    done(unsafe { libc::chmod(link_to(object).as_ptr(), mode) })
+    done(unsafe { libc::fchmodat(at, link.as_ptr(), mode, 0) })
 }
 
 /// chown(2) of a held object; all-ones leaves an id alone.
@@ -111,8 +161,9 @@ pub(crate) fn set_open_size(file: BorrowedFd<'_>, size: i64) -> SysResult<()> {
 /// utimensat(2) of a held object; no times are now.
 pub(crate) fn set_times(object: BorrowedFd<'_>, times: Option<&Times>) -> SysResult<()> {
     let times = times.map_or(ptr::null(), |times| times.as_ptr());
+    let (at, link) = own_link(object)?;
     // SAFETY: the link and the times outlive the call; null is allowed.
-    done(unsafe { libc::utimensat(libc::AT_FDCWD, link_to(object).as_ptr(), times, 0) })
+    done(unsafe { libc::utimensat(at, link.as_ptr(), times, 0) })
 }
 
 pub(crate) fn set_xattr(
@@ -147,16 +198,6 @@ pub(crate) fn is_read_only(fd: BorrowedFd<'_>) -> SysResult<bool> {
     // SAFETY: the structure is filled by the call.
     done(unsafe { libc::fstatvfs(fd.as_raw_fd(), &raw mut found) })?;
     Ok(found.f_flag & libc::ST_RDONLY != 0)
-}
-
-/// Which mount an object is on, and whether it is that mount's root.
-pub(crate) fn mount_of(fd: BorrowedFd<'_>) -> SysResult<(u64, bool)> {
-    // SAFETY: statx is plain data, for which zeros are valid.
-    let mut found: libc::statx = unsafe { std::mem::zeroed() };
-    let (fd, flags) = (fd.as_raw_fd(), libc::AT_EMPTY_PATH | libc::AT_NO_AUTOMOUNT);
-    // SAFETY: the structure is filled by the call.
-    done(unsafe { libc::statx(fd, c"".as_ptr(), flags, libc::STATX_MNT_ID, &raw mut found) })?;
-    Ok((found.stx_mnt_id, found.stx_attributes & ATTRIBUTE_MOUNT_ROOT != 0))
 }
 
 /// mount(2) on a held object. What is not given is null.

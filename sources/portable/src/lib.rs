@@ -23,6 +23,7 @@ mod process;
 mod socket_calls;
 mod supervisor;
 mod sys;
+mod umasks;
 
 pub use launch::Launch;
 pub use launch::LaunchError;

@@ -31,6 +31,8 @@ use crate::handlers::exec::PendingExec;
 use crate::sys;
 use crate::sys::Errno;
 use crate::sys::SysResult;
+use crate::umasks::Remembered;
+use crate::umasks::Umasks;
 
 /// One address space between two execs; shared by all processes forked from it.
 #[derive(Debug)]
@@ -91,6 +93,11 @@ impl Process {
         read_of_any_thread(self.directory.as_fd(), name)
     }
 
+    /// The working directory of its first thread.
+    pub(crate) fn working_directory(&self) -> SysResult<OwnedFd> {
+        sys::openat(self.directory.as_fd(), b"cwd", libc::O_PATH | libc::O_DIRECTORY, 0)
+    }
+
     /// Opens what a link in its directory leads to, for its name alone.
     pub(crate) fn open(&self, name: &[u8]) -> SysResult<OwnedFd> {
         sys::openat(self.directory.as_fd(), name, libc::O_PATH, 0)
@@ -118,6 +125,7 @@ pub(crate) struct Thread {
     pub(crate) process: Arc<Process>,
     guard: Guard,
     credentials: Mutex<Option<Arc<Credentials>>>,
+    umask: Mutex<Option<Remembered>>,
 }
 
 /// What proves that a thread's number still means it.
@@ -151,10 +159,16 @@ impl Thread {
                 Err(errno) => return Err(errno),
             }
         };
-        Ok(Self { tid, process, guard, credentials: Mutex::new(credentials) })
+        Ok(Self {
+            tid,
+            process,
+            guard,
+            credentials: Mutex::new(credentials),
+            umask: Mutex::default(),
+        })
     }
 
-    fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         match &self.guard {
             Guard::Process => self.process.is_alive(),
             Guard::Pidfd(pidfd) => sys::pidfd_signal(pidfd.as_fd(), 0).is_ok(),
@@ -170,6 +184,16 @@ impl Thread {
         let credentials = Arc::new(Credentials::read(self.tid)?);
         *cached = Some(credentials.clone());
         Ok(credentials)
+    }
+
+    /// Its umask as it was read in this epoch of [`Umasks`].
+    pub(crate) fn umask_in(&self, epoch: u64) -> Option<u32> {
+        let remembered = self.umask.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.filter(|remembered| remembered.epoch == epoch).map(|it| it.umask)
+    }
+
+    pub(crate) fn remember_umask(&self, remembered: Remembered) {
+        *self.umask.lock().unwrap_or_else(PoisonError::into_inner) = Some(remembered);
     }
 
     /// Must be called by whatever lets a call through that changes credentials.
@@ -247,6 +271,7 @@ pub(crate) struct ProcessTable {
     entries: RwLock<Entries>,
     introducing: Mutex<()>,
     serial: AtomicU64,
+    pub(crate) umasks: Umasks,
     /// Called with every process that is introduced, so that its end is seen.
     watch: Box<dyn Fn(&Process) + Send + Sync>,
 }
@@ -255,7 +280,8 @@ impl ProcessTable {
     pub(crate) fn new(agent: Arc<dyn Agent>, watch: Box<dyn Fn(&Process) + Send + Sync>) -> Self {
         let entries = RwLock::default();
         let serial = AtomicU64::new(1);
-        Self { agent, entries, introducing: Mutex::new(()), serial, watch }
+        let (introducing, umasks) = (Mutex::default(), Umasks::default());
+        Self { agent, entries, introducing, serial, umasks, watch }
     }
 
     /// Introduces the first process, which has not executed anything yet.
@@ -319,6 +345,7 @@ impl ProcessTable {
         if let Some(process) = self.process(tid) {
             return Ok(Thread::new(tid, process, None)?);
         }
+        let epoch = self.umasks.epoch();
         let caller = Newcomer::meet(tid)?;
         let credentials = caller.credentials.clone();
         let process = match self.process(caller.pid) {
@@ -326,7 +353,12 @@ impl ProcessTable {
             None if caller.pid == tid => self.introduce(caller)?,
             None => self.introduce(Newcomer::meet(caller.pid)?)?,
         };
-        Ok(Thread::new(tid, process, credentials)?)
+        let umask = credentials.as_ref().map(|credentials| credentials.umask);
+        let thread = Thread::new(tid, process, credentials)?;
+        if let (Some(epoch), Some(umask)) = (epoch, umask) {
+            thread.remember_umask(Remembered { epoch, umask });
+        }
+        Ok(thread)
     }
 
     fn introduce(&self, child: Newcomer) -> Result<Arc<Process>, Stranger> {

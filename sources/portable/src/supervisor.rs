@@ -261,6 +261,7 @@ impl Supervisor {
         if self.listener.valid(notification.id).is_err() {
             return;
         }
+        self.processes.umasks.came_back(thread.tid);
         let call = Call { supervisor: self.clone(), notification, thread };
         if self.killed.load(Ordering::Acquire) {
             call.process().kill();

@@ -3,6 +3,7 @@
 //! Every path is octets, every failure an [`Errno`] that can be handed to the workload as it is.
 #![allow(unsafe_code, reason = "system calls that no safe crate offers with raw errnos")]
 
+use std::cell::Cell;
 use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
@@ -336,8 +337,13 @@ pub(crate) fn namespace_kind(fd: BorrowedFd<'_>) -> SysResult<u64> {
 
 /// Sets the calling thread's umask; only in threads that do not share it.
 pub(crate) fn umask(mask: u32) {
-    // SAFETY: umask cannot fail and touches no memory.
-    unsafe { libc::umask(mask) };
+    thread_local! {
+        static OWN: Cell<Option<u32>> = const { Cell::new(None) };
+    }
+    if OWN.replace(Some(mask)) != Some(mask) {
+        // SAFETY: umask cannot fail and touches no memory.
+        unsafe { libc::umask(mask) };
+    }
 }
 
 /// Gives the calling thread a working directory, root and umask of its own.

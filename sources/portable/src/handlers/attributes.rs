@@ -66,7 +66,7 @@ fn set_mode(call: &Call, object: &OwnedFd, mode: u32) -> Handled {
     if file::kind(&stat) == libc::S_IFLNK {
         return Err(Refusal::Errno(libc::EOPNOTSUPP));
     }
-    if !held::owns(call, &stat)? {
+    if !held::owns(call, stat.st_uid)? {
         return Err(Refusal::Errno(libc::EPERM));
     }
     let what = Change { what: MODE, mode: file::kind(&stat) | mode, ..Change::default() };
@@ -258,7 +258,7 @@ fn may_change_times(
     stat: &libc::stat,
     touches: bool,
 ) -> SysResult<()> {
-    if held::owns(call, stat)? {
+    if held::owns(call, stat.st_uid)? {
         return Ok(());
     }
     if !touches {

@@ -198,13 +198,13 @@ fn may_change(call: &Call, object: &OwnedFd, stat: &libc::stat, name: &[u8]) -> 
         return needs(held::has_capability(call, CAP_SYS_ADMIN)?);
     }
     if name.starts_with(b"system.") {
-        return needs(held::owns(call, stat)?);
+        return needs(held::owns(call, stat.st_uid)?);
     }
     if name.starts_with(b"user.") {
         let kind = file::kind(stat);
         needs(matches!(kind, libc::S_IFREG | libc::S_IFDIR))?;
         let sticky = kind == libc::S_IFDIR && stat.st_mode & libc::S_ISVTX != 0;
-        needs(!sticky || held::owns(call, stat)?)?;
+        needs(!sticky || held::owns(call, stat.st_uid)?)?;
     }
     call.as_caller(|| sys::may_access(object.as_fd(), libc::W_OK))
 }

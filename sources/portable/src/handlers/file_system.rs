@@ -25,6 +25,7 @@ pub(crate) fn handle(call: &Call) -> Option<Handled> {
         libc::SYS_unlinkat => names::unlinkat,
         libc::SYS_renameat => rename::renameat,
         libc::SYS_renameat2 => rename::renameat2,
+        libc::SYS_umask => names::umask,
         libc::SYS_fchmod => attributes::fchmod,
         libc::SYS_fchmodat => attributes::fchmodat,
         FCHMODAT2 => attributes::fchmodat2,

@@ -20,6 +20,7 @@ use crate::call::Call;
 use crate::call::Refusal;
 use crate::file;
 use crate::inode_calls;
+use crate::inode_calls::Status;
 use crate::path;
 use crate::path::Walk;
 use crate::sys;
@@ -60,37 +61,52 @@ pub(crate) enum Last {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) parent: OwnedFd,
+    /// The directory's.
+    pub(crate) above: Status,
     pub(crate) name: Vec<u8>,
     pub(crate) last: Last,
     /// The path ended in a slash: only a directory will do.
     pub(crate) slash: bool,
+    /// What the name stands for; a symbolic link itself. An error counts once the name is needed.
+    pub(crate) object: SysResult<Option<OwnedFd>>,
 }
 
 impl Entry {
-    /// Walks to the directory of a path's last component, which the caller may search.
+    /// Walks to the directory of a path's last component, which the caller may search, and looks
+    /// there.
     pub(crate) fn of(call: &Call, fd: i32, path: &[u8]) -> SysResult<Self> {
         let (above, name, slash) = split(path)?;
-        let parent = call.resolve(fd, above, FOLLOW)?.object()?;
-        if file::kind(&sys::fstat(parent.as_fd())?) != libc::S_IFDIR {
+        let parent = match above {
+            b"." if fd == libc::AT_FDCWD => call.start_directory(fd)?,
+            _ => call.resolve(fd, above, FOLLOW)?.object()?,
+        };
+        let status = Status::of(parent.as_fd())?;
+        if !status.is_directory() {
             return Err(Errno(libc::ENOTDIR));
         }
-        call.as_caller(|| sys::may_access(parent.as_fd(), libc::X_OK))?;
         let last = match name {
             b"" => Last::Root,
             b"." => Last::Dot,
             b".." => Last::DotDot,
             _ => Last::Name,
         };
-        Ok(Self { parent, name: name.to_vec(), last, slash })
+        let object = if last == Last::Name {
+            look_up(call, &parent, name)
+        } else {
+            call.as_caller(|| sys::may_access(parent.as_fd(), libc::X_OK)).map(|()| None)
+        };
+        if let Err(errno @ Errno(libc::EACCES)) = object {
+            return Err(errno);
+        }
+        Ok(Self { parent, above: status, name: name.to_vec(), last, slash, object })
     }
 
-    /// What the name stands for now; a symbolic link itself.
-    pub(crate) fn lookup(&self, call: &Call) -> SysResult<Option<OwnedFd>> {
-        let flags = libc::O_PATH | libc::O_NOFOLLOW;
-        match call.as_caller(|| sys::openat(self.parent.as_fd(), &self.name, flags, 0)) {
-            Ok(object) => Ok(Some(object)),
-            Err(Errno(libc::ENOENT)) => Ok(None),
-            Err(errno) => Err(errno),
+    /// What is to be taken away.
+    pub(crate) fn victim(&self) -> SysResult<Status> {
+        match &self.object {
+            Ok(Some(object)) => Status::of(object.as_fd()),
+            Ok(None) => Err(self.unless_read_only(libc::ENOENT)),
+            Err(errno) => Err(self.unless_read_only(errno.0)),
         }
     }
 
@@ -99,39 +115,44 @@ impl Entry {
     }
 
     /// The kernel's `filename_create`: nothing is there yet.
-    pub(crate) fn is_vacant(&self, call: &Call, directory: bool) -> SysResult<()> {
-        if self.last != Last::Name || self.lookup(call)?.is_some() {
+    pub(crate) fn is_vacant(&self, directory: bool) -> SysResult<()> {
+        if self.last != Last::Name || self.object.as_ref().map_err(|errno| *errno)?.is_some() {
             return Err(Errno(libc::EEXIST));
         }
         if self.slash && !directory {
             return Err(Errno(libc::ENOENT));
         }
-        is_writable(self.parent.as_fd())
+        Ok(())
     }
 
     /// The kernel's `may_create`.
     pub(crate) fn may_create(&self, call: &Call) -> SysResult<()> {
-        if sys::fstat(self.parent.as_fd())?.st_nlink == 0 {
-            return Err(Errno(libc::ENOENT));
+        if self.above.links == 0 {
+            return Err(self.unless_read_only(libc::ENOENT));
         }
         self.may_write(call)
     }
 
+    /// The error of a call on this directory; that nothing may be written here comes before it.
+    pub(crate) fn unless_read_only(&self, errno: i32) -> Errno {
+        is_writable(self.parent.as_fd()).err().unwrap_or(Errno(errno))
+    }
+
     fn may_write(&self, call: &Call) -> SysResult<()> {
         call.as_caller(|| sys::may_access(self.parent.as_fd(), libc::W_OK | libc::X_OK))
+            .map_err(|errno| self.unless_read_only(errno.0))
     }
 
     /// The kernel's `may_delete`, and that nothing is mounted there.
     pub(crate) fn may_delete(
         &self,
         call: &Call,
-        victim: &OwnedFd,
+        victim: &Status,
         as_directory: bool,
     ) -> SysResult<()> {
         self.may_write(call)?;
-        let stat = sys::fstat(victim.as_fd())?;
-        check_sticky(call, &sys::fstat(self.parent.as_fd())?, &stat)?;
-        match (as_directory, file::kind(&stat) == libc::S_IFDIR) {
+        check_sticky(call, &self.above, victim)?;
+        match (as_directory, victim.is_directory()) {
             (true, false) => Err(Errno(libc::ENOTDIR)),
             (false, true) => Err(Errno(libc::EISDIR)),
             _ => Ok(()),
@@ -139,10 +160,17 @@ impl Entry {
     }
 
     /// Whether something is mounted on the name.
-    pub(crate) fn is_mount_point(&self, victim: &OwnedFd) -> SysResult<bool> {
-        let above = inode_calls::mount_of(self.parent.as_fd())?.0;
-        let (mount, is_root) = inode_calls::mount_of(victim.as_fd())?;
-        Ok(is_root && mount != above)
+    pub(crate) fn is_mount_point(&self, victim: &Status) -> bool {
+        victim.is_mount_root && victim.mount != self.above.mount
+    }
+}
+
+fn look_up(call: &Call, parent: &OwnedFd, name: &[u8]) -> SysResult<Option<OwnedFd>> {
+    let flags = libc::O_PATH | libc::O_NOFOLLOW;
+    match call.as_caller(|| sys::openat(parent.as_fd(), name, flags, 0)) {
+        Ok(object) => Ok(Some(object)),
+        Err(Errno(libc::ENOENT)) => Ok(None),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -189,13 +217,13 @@ pub(crate) fn has_capability(call: &Call, capability: u32) -> SysResult<bool> {
 }
 
 /// Whether the caller may do what only the owner may.
-pub(crate) fn owns(call: &Call, stat: &libc::stat) -> SysResult<bool> {
-    Ok(call.credentials()?.coe.fsuid == stat.st_uid || has_capability(call, CAP_FOWNER)?)
+pub(crate) fn owns(call: &Call, owner: u32) -> SysResult<bool> {
+    Ok(call.credentials()?.coe.fsuid == owner || has_capability(call, CAP_FOWNER)?)
 }
 
-fn check_sticky(call: &Call, directory: &libc::stat, victim: &libc::stat) -> SysResult<()> {
-    let sticky = directory.st_mode & libc::S_ISVTX != 0;
-    if sticky && !owns(call, victim)? && !owns(call, directory)? {
+fn check_sticky(call: &Call, directory: &Status, victim: &Status) -> SysResult<()> {
+    let sticky = directory.mode & libc::S_ISVTX != 0;
+    if sticky && !owns(call, victim.uid)? && !owns(call, directory.uid)? {
         return Err(Errno(libc::EPERM));
     }
     Ok(())

@@ -36,6 +36,7 @@ use crate::call::Outcome;
 use crate::call::Refusal;
 use crate::file;
 use crate::inode_calls;
+use crate::inode_calls::Status;
 use crate::sys;
 use crate::sys::Errno;
 use crate::sys::SysResult;
@@ -138,7 +139,7 @@ pub(crate) fn umount(call: &Call) -> Handled {
     let follow = if flags & UMOUNT_NOFOLLOW == 0 { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     let target = held::object(call, libc::AT_FDCWD, &path, follow)?;
     needs(call, CAP_SYS_ADMIN)?;
-    if !inode_calls::mount_of(target.as_fd())?.1 {
+    if !Status::of(target.as_fd())?.is_mount_root {
         return Err(Refusal::Errno(libc::EINVAL));
     }
     if !shares_our_context(call)? {

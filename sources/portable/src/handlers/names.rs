@@ -19,14 +19,20 @@ use crate::call::Call;
 use crate::call::Handled;
 use crate::call::Outcome;
 use crate::call::Refusal;
-use crate::file;
 use crate::inode_calls;
+use crate::inode_calls::Status;
 use crate::sys;
 use crate::sys::Errno;
 use crate::sys::SysResult;
 
 const CWD: i32 = libc::AT_FDCWD;
 const PERMISSIONS: u32 = 0o7777;
+
+/// No event: it tells what a later one will be about.
+pub(crate) fn umask(call: &Call) -> Handled {
+    call.supervisor.processes.umasks.begins(&call.thread);
+    Ok(Outcome::Continue)
+}
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn mkdir(call: &Call) -> Handled {
@@ -39,7 +45,7 @@ pub(crate) fn mkdirat(call: &Call) -> Handled {
 
 fn make_directory(call: &Call, fd: i32, path: u64, mode: u32) -> Handled {
     let entry = Entry::of(call, fd, &call.text(path)?)?;
-    entry.is_vacant(call, true)?;
+    entry.is_vacant(true)?;
     entry.may_create(call)?;
     let umask = call.umask()?;
     let left = libc::S_IFDIR | (mode & 0o1777 & !umask);
@@ -69,7 +75,7 @@ fn make_node(call: &Call, fd: i32, path: u64, mode: u32, device: u32) -> Handled
         _ => return Err(Refusal::Errno(libc::EINVAL)),
     }
     let entry = Entry::of(call, fd, &path)?;
-    entry.is_vacant(call, false)?;
+    entry.is_vacant(false)?;
     entry.may_create(call)?;
     let is_device = matches!(kind, libc::S_IFCHR | libc::S_IFBLK);
     let is_whiteout = kind == libc::S_IFCHR && device == 0;
@@ -101,7 +107,7 @@ fn make_symlink(call: &Call, target: u64, fd: i32, path: u64) -> Handled {
         return Err(Refusal::Errno(libc::ENOENT));
     }
     let entry = Entry::of(call, fd, &call.text(path)?)?;
-    entry.is_vacant(call, false)?;
+    entry.is_vacant(false)?;
     entry.may_create(call)?;
     let values = vec![Value::Text(target.clone())];
     let make = || inode_calls::symlinkat(&target, entry.parent.as_fd(), &entry.name);
@@ -151,38 +157,37 @@ fn make_link(call: &Call, from: (i32, u64), to: (i32, u64), flags: i32) -> Handl
     let no_follow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     let object = held::object(call, from.0, &old, flags | no_follow)?;
     let entry = Entry::of(call, to.0, &new)?;
-    entry.is_vacant(call, false)?;
-    let stat = sys::fstat(object.as_fd())?;
-    same_mount(&object, &entry.parent)?;
-    check_hard_link(call, &object, &stat)?;
+    entry.is_vacant(false)?;
+    let status = Status::of(object.as_fd())?;
+    if status.mount != entry.above.mount {
+        return Err(entry.unless_read_only(libc::EXDEV).into());
+    }
+    check_hard_link(call, &object, &status)?;
     entry.may_create(call)?;
-    if file::kind(&stat) == libc::S_IFDIR {
+    if status.is_directory() {
         return Err(Refusal::Errno(libc::EPERM));
     }
     let place = entry.place()?;
-    let described = held::describe(call, &object, &stat)?;
+    let described = held::describe(call, &object, &sys::fstat(object.as_fd())?)?;
     call.judge(EventKind::InodeLink, vec![described.into(), Value::Path(place.clone())])?;
     call.as_caller(|| inode_calls::link(object.as_fd(), entry.parent.as_fd(), &entry.name))?;
     call.effect(&Effect::Made(&place.path));
     Ok(Outcome::Value(0))
 }
 
-pub(crate) fn same_mount(one: &OwnedFd, other: &OwnedFd) -> SysResult<()> {
-    let (one, other) =
-        (inode_calls::mount_of(one.as_fd())?.0, inode_calls::mount_of(other.as_fd())?.0);
-    if one == other { Ok(()) } else { Err(Errno(libc::EXDEV)) }
-}
-
 /// `/proc/sys/fs/protected_hardlinks`: only what one may read and write, and nothing privileged.
-fn check_hard_link(call: &Call, object: &OwnedFd, stat: &libc::stat) -> SysResult<()> {
+fn check_hard_link(call: &Call, object: &OwnedFd, status: &Status) -> SysResult<()> {
+    if held::owns(call, status.uid)? {
+        return Ok(());
+    }
     let setting = std::fs::read("/proc/sys/fs/protected_hardlinks").unwrap_or_default();
-    if setting.first() != Some(&b'1') || held::owns(call, stat)? {
+    if setting.first() != Some(&b'1') {
         return Ok(());
     }
     let privileged_group = libc::S_ISGID | libc::S_IXGRP;
-    let safe = file::kind(stat) == libc::S_IFREG
-        && stat.st_mode & libc::S_ISUID == 0
-        && stat.st_mode & privileged_group != privileged_group
+    let safe = status.kind() == libc::S_IFREG
+        && status.mode & libc::S_ISUID == 0
+        && status.mode & privileged_group != privileged_group
         && call.as_caller(|| sys::may_access(object.as_fd(), libc::R_OK | libc::W_OK)).is_ok();
     if safe { Ok(()) } else { Err(Errno(libc::EPERM)) }
 }
@@ -211,14 +216,12 @@ fn remove_name(call: &Call, fd: i32, path: u64) -> Handled {
     if entry.last != Last::Name {
         return Err(Refusal::Errno(libc::EISDIR));
     }
-    held::is_writable(entry.parent.as_fd())?;
-    let victim = entry.lookup(call)?.ok_or(Errno(libc::ENOENT))?;
+    let victim = entry.victim()?;
     if entry.slash {
-        let is_directory = file::kind(&sys::fstat(victim.as_fd())?) == libc::S_IFDIR;
-        let errno = if is_directory { libc::EISDIR } else { libc::ENOTDIR };
-        return Err(Refusal::Errno(errno));
+        let errno = if victim.is_directory() { libc::EISDIR } else { libc::ENOTDIR };
+        return Err(entry.unless_read_only(errno).into());
     }
-    remove(call, &entry, victim, 0)
+    remove(call, entry, victim, 0)
 }
 
 fn remove_directory(call: &Call, fd: i32, path: u64) -> Handled {
@@ -229,18 +232,18 @@ fn remove_directory(call: &Call, fd: i32, path: u64) -> Handled {
         Last::DotDot => return Err(Refusal::Errno(libc::ENOTEMPTY)),
         Last::Root => return Err(Refusal::Errno(libc::EBUSY)),
     }
-    held::is_writable(entry.parent.as_fd())?;
-    let victim = entry.lookup(call)?.ok_or(Errno(libc::ENOENT))?;
-    remove(call, &entry, victim, libc::AT_REMOVEDIR)
+    let victim = entry.victim()?;
+    remove(call, entry, victim, libc::AT_REMOVEDIR)
 }
 
-fn remove(call: &Call, entry: &Entry, victim: OwnedFd, flags: i32) -> Handled {
+fn remove(call: &Call, mut entry: Entry, victim: Status, flags: i32) -> Handled {
     let as_directory = flags == libc::AT_REMOVEDIR;
     entry.may_delete(call, &victim, as_directory)?;
-    if entry.is_mount_point(&victim)? {
+    if entry.is_mount_point(&victim) {
         return Err(Refusal::Errno(libc::EBUSY));
     }
-    drop(victim);
+    // Its end is the caller's to see, not ours to put off.
+    entry.object = Ok(None);
     let event = if as_directory { EventKind::InodeRmdir } else { EventKind::InodeUnlink };
     let place = entry.place()?;
     call.judge(event, vec![Value::Path(place.clone())])?;

@@ -4,7 +4,6 @@
 //! new name's first, as `security_inode_rename` does.
 
 use std::os::fd::AsFd;
-use std::os::fd::OwnedFd;
 
 use tsem::Effect;
 use tsem::EventKind;
@@ -14,13 +13,13 @@ use tsem::Value;
 use super::held;
 use super::held::Entry;
 use super::held::Last;
-use super::names;
 use crate::call::Call;
 use crate::call::Handled;
 use crate::call::Outcome;
 use crate::call::Refusal;
 use crate::file;
 use crate::inode_calls;
+use crate::inode_calls::Status;
 use crate::sys;
 use crate::sys::Errno;
 use crate::sys::SysResult;
@@ -51,8 +50,10 @@ struct Renaming {
     from: Entry,
     to: Entry,
     flags: u32,
-    source: OwnedFd,
-    target: Option<OwnedFd>,
+    source: Status,
+    target: Option<Status>,
+    /// Where the names are.
+    places: (Place, Place),
 }
 
 fn rename_entry(call: &Call, from: (i32, u64), to: (i32, u64), flags: u32) -> Handled {
@@ -64,20 +65,34 @@ fn rename_entry(call: &Call, from: (i32, u64), to: (i32, u64), flags: u32) -> Ha
     let from = Entry::of(call, from.0, &old)?;
     let to = Entry::of(call, to.0, &new)?;
     check_places(&from, &to, flags)?;
-    let source = from.lookup(call)?.ok_or(Errno(libc::ENOENT))?;
-    let target = to.lookup(call)?;
-    let renaming = Renaming { from, to, flags, source, target };
-    renaming.check_kinds()?;
+    let source = from.victim()?;
+    let target = to.object.as_ref().map_err(|errno| *errno)?;
+    let target = target.as_ref().map(|target| Status::of(target.as_fd())).transpose()?;
+    let places = places(&from, &to)?;
+    let renaming = Renaming { from, to, flags, source, target, places };
+    renaming.check_kinds().map_err(|errno| renaming.from.unless_read_only(errno.0))?;
     renaming.check_loop()?;
-    if renaming.is_same()? {
+    if renaming.is_same() {
         return Ok(Outcome::Value(0));
     }
     renaming.may_rename(call)?;
     renaming.carry_out(call)
 }
 
+fn places(from: &Entry, to: &Entry) -> SysResult<(Place, Place)> {
+    let old = from.place()?;
+    if from.above.identity != to.above.identity {
+        return Ok((old, to.place()?));
+    }
+    let directory = &old.path[..old.path.len() - from.name.len()];
+    let new = file::place_below(directory, &to.name, old.file_system)?;
+    Ok((old, new))
+}
+
 fn check_places(from: &Entry, to: &Entry, flags: u32) -> SysResult<()> {
-    names::same_mount(&from.parent, &to.parent)?;
+    if from.above.mount != to.above.mount {
+        return Err(Errno(libc::EXDEV));
+    }
     if from.last != Last::Name {
         return Err(Errno(libc::EBUSY));
     }
@@ -85,11 +100,7 @@ fn check_places(from: &Entry, to: &Entry, flags: u32) -> SysResult<()> {
         let errno = if flags & NO_REPLACE != 0 { libc::EEXIST } else { libc::EBUSY };
         return Err(Errno(errno));
     }
-    held::is_writable(from.parent.as_fd())
-}
-
-fn is_directory(fd: &OwnedFd) -> SysResult<bool> {
-    Ok(file::kind(&sys::fstat(fd.as_fd())?) == libc::S_IFDIR)
+    Ok(())
 }
 
 impl Renaming {
@@ -102,13 +113,13 @@ impl Renaming {
         match &self.target {
             Some(_) if self.flags & NO_REPLACE != 0 => return Err(Errno(libc::EEXIST)),
             None if self.exchanges() => return Err(Errno(libc::ENOENT)),
-            Some(target) if self.exchanges() && self.to.slash && !is_directory(target)? => {
+            Some(target) if self.exchanges() && self.to.slash && !target.is_directory() => {
                 return Err(Errno(libc::ENOTDIR));
             }
             _ => {}
         }
         let slashes = self.from.slash || !self.exchanges() && self.to.slash;
-        if slashes && !is_directory(&self.source)? {
+        if slashes && !self.source.is_directory() {
             return Err(Errno(libc::ENOTDIR));
         }
         Ok(())
@@ -116,12 +127,11 @@ impl Renaming {
 
     /// A directory cannot move below itself, nor onto what it is below.
     fn check_loop(&self) -> SysResult<()> {
-        let place = |entry: &Entry| entry.place().map(|place| place.path);
-        let (from, to) = (place(&self.from)?, place(&self.to)?);
-        if is_below(&to, &from) {
+        let (from, to) = (&self.places.0.path, &self.places.1.path);
+        if is_below(to, from) {
             return Err(Errno(libc::EINVAL));
         }
-        if is_below(&from, &to) {
+        if is_below(from, to) {
             let errno = if self.exchanges() { libc::EINVAL } else { libc::ENOTEMPTY };
             return Err(Errno(errno));
         }
@@ -129,50 +139,42 @@ impl Renaming {
     }
 
     /// Two names of one file: the kernel does nothing, and asks nobody.
-    fn is_same(&self) -> SysResult<bool> {
-        let Some(target) = &self.target else { return Ok(false) };
-        let (source, target) = (sys::fstat(self.source.as_fd())?, sys::fstat(target.as_fd())?);
-        Ok((source.st_dev, source.st_ino) == (target.st_dev, target.st_ino))
+    fn is_same(&self) -> bool {
+        self.target.is_some_and(|target| target.identity == self.source.identity)
     }
 
     /// The kernel's checks in `vfs_rename`, up to its hook.
     fn may_rename(&self, call: &Call) -> SysResult<()> {
-        let moves_directory = is_directory(&self.source)?;
+        let moves_directory = self.source.is_directory();
         self.from.may_delete(call, &self.source, moves_directory)?;
         match &self.target {
             None => self.to.may_create(call)?,
             Some(target) => {
                 let as_directory =
-                    if self.exchanges() { is_directory(target)? } else { moves_directory };
+                    if self.exchanges() { target.is_directory() } else { moves_directory };
                 self.to.may_delete(call, target, as_directory)?;
             }
         }
-        if !self.changes_parent()? {
+        if self.from.above.identity == self.to.above.identity {
             return Ok(());
         }
-        may_write_directory(call, &self.source)?;
+        may_write_directory(call, &self.from, &self.source)?;
         match &self.target {
-            Some(target) if self.exchanges() => may_write_directory(call, target),
+            Some(target) if self.exchanges() => may_write_directory(call, &self.to, target),
             _ => Ok(()),
         }
     }
 
-    fn changes_parent(&self) -> SysResult<bool> {
-        let (from, to) =
-            (sys::fstat(self.from.parent.as_fd())?, sys::fstat(self.to.parent.as_fd())?);
-        Ok((from.st_dev, from.st_ino) != (to.st_dev, to.st_ino))
-    }
-
     fn carry_out(self, call: &Call) -> Handled {
-        let (from, to) = (self.from.place()?, self.to.place()?);
+        let (from, to) = &self.places;
         if self.exchanges() {
-            judge(call, &to, &from, self.flags)?;
+            judge(call, to, from, self.flags)?;
         }
-        judge(call, &from, &to, self.flags)?;
-        if self.is_mount_point()? {
+        judge(call, from, to, self.flags)?;
+        if self.is_mount_point() {
             return Err(Refusal::Errno(libc::EBUSY));
         }
-        let Self { from: old, to: new, flags, .. } = self;
+        let Self { from: old, to: new, flags, places: (from, to), .. } = self;
         let changing = held::names_change();
         call.as_caller(|| {
             let (from, to) = (old.parent.as_fd(), new.parent.as_fd());
@@ -184,11 +186,9 @@ impl Renaming {
     }
 
     /// Looked at by the kernel after its hook.
-    fn is_mount_point(&self) -> SysResult<bool> {
-        if self.from.is_mount_point(&self.source)? {
-            return Ok(true);
-        }
-        self.target.as_ref().map_or(Ok(false), |target| self.to.is_mount_point(target))
+    fn is_mount_point(&self) -> bool {
+        self.from.is_mount_point(&self.source)
+            || self.target.is_some_and(|target| self.to.is_mount_point(&target))
     }
 }
 
@@ -197,11 +197,13 @@ fn is_below(path: &[u8], above: &[u8]) -> bool {
 }
 
 /// A directory that moves has its `..` rewritten.
-fn may_write_directory(call: &Call, moved: &OwnedFd) -> SysResult<()> {
-    if !is_directory(moved)? {
-        return Ok(());
+fn may_write_directory(call: &Call, entry: &Entry, moved: &Status) -> SysResult<()> {
+    match &entry.object {
+        Ok(Some(object)) if moved.is_directory() => {
+            call.as_caller(|| sys::may_access(object.as_fd(), libc::W_OK))
+        }
+        _ => Ok(()),
     }
-    call.as_caller(|| sys::may_access(moved.as_fd(), libc::W_OK))
 }
 
 fn judge(call: &Call, from: &Place, to: &Place, flags: u32) -> Result<(), Refusal> {

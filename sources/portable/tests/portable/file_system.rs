@@ -2,6 +2,7 @@
 //!
 //! `errno_parity.py` makes a few thousand calls; bare and under the source it must print the same.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use super::Recorder;
@@ -159,6 +160,33 @@ fn names_give_exactly_these_events() {
         events_of(&scratch, "os.unlink('d/m'); os.rmdir('d')"),
         ["inode_unlink /d/m", "inode_rmdir /d"]
     );
+}
+
+/// Each file's mode in the event is the mode that it has: what is remembered is never out of date.
+#[test]
+fn a_umask_holds_until_anybody_changes_it() {
+    let scratch = Scratch::new("umasks");
+    let script = "import threading
+def make(name, mask):
+    os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o666))
+    assert os.stat(name).st_mode & 0o777 == 0o666 & ~mask, name
+os.umask(0); make('a', 0); make('b', 0)
+for n in range(64):
+    mask = (0o022, 0o077, 0)[n % 3]
+    os.umask(mask); make(f'own{n}', mask)
+    changer = threading.Thread(target=os.umask, args=(0o027,)); changer.start(); changer.join()
+    make(f'thread{n}', 0o027)
+    if os.fork() == 0:
+        make(f'inherited{n}', 0o027); os.umask(0o007); make(f'child{n}', 0o007); os._exit(0)
+    assert os.wait()[1] == 0
+    make(f'parent{n}', 0o027)";
+    let events = events_of(&scratch, &format!("exec({script:?})"));
+    assert_eq!(events.len(), 2 + 64 * 5);
+    for event in events {
+        let (name, mode) = event.trim_start_matches("inode_create /").split_once(' ').unwrap();
+        let made = std::fs::metadata(format!("{}/{name}", scratch.0)).unwrap();
+        assert_eq!(mode, format!("{:o}", made.permissions().mode()), "{event}");
+    }
 }
 
 #[test]
