@@ -29,6 +29,7 @@ fetch_std() {
 		Dir::State::lists "$apt/lists";
 		Dir::Cache "$apt/cache";
 		APT::Sandbox::User "root";
+		Acquire::Retries "5";
 	EOF
 	export APT_CONFIG=$apt/apt.conf
 	apt-get -qq update

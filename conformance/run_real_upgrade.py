@@ -31,6 +31,7 @@ CANDIDATES = [
      "usr/lib/x86_64-linux-gnu/libarchive.so.13"),
 ]
 APT = ["-q", "-y", "-o", "APT::Sandbox::User=root", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
+APT += ["-o", "Acquire::Retries=5"]
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 

@@ -112,7 +112,7 @@ fn apt_get(repository: &Repository, arguments: &[&str]) -> Result<()> {
     command
         .env("DEBIAN_FRONTEND", "noninteractive")
         .env("RUNLEVEL", "1")
-        .args(["-q", "-o", "DPkg::Lock::Timeout=120"])
+        .args(["-q", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=5"])
         .args(arguments)
         .current_dir(repository.root());
     process::run(&mut command, LIMIT)

@@ -55,7 +55,7 @@ fn mcu() -> Part {
     Part {
         name: "mcu",
         about: "the agent on emulated microcontrollers passes its suite, decides within its memory, stops an attack",
-        limit: Duration::from_secs(260),
+        limit: Duration::from_secs(360),
         required: true,
         needs: vec![Need::Program("qemu-system-arm"), Need::Program("ld.lld-19")],
         steps: vec![command.split_whitespace().collect()],
@@ -78,7 +78,7 @@ fn workspace() -> Part {
     Part {
         name: "workspace",
         about: "unit, integration, property and documentation tests; fuzz corpora as plain tests",
-        limit: Duration::from_secs(600),
+        limit: Duration::from_secs(560),
         required: true,
         needs: vec![],
         steps: vec![command.split(' ').collect()],
@@ -100,7 +100,7 @@ fn bare_metal() -> Part {
     Part {
         name: "bare-metal",
         about: "core builds where there is no operating system",
-        limit: Duration::from_secs(200),
+        limit: Duration::from_secs(180),
         required: true,
         needs: vec![Need::File("conformance/bare_metal.sh")],
         steps: vec![vec!["bash", "conformance/bare_metal.sh"]],
@@ -111,7 +111,7 @@ fn aarch64() -> Part {
     Part {
         name: "aarch64",
         about: "core and the portable source type-check for aarch64",
-        limit: Duration::from_secs(200),
+        limit: Duration::from_secs(150),
         required: true,
         needs: vec![Need::Program("apt-get")],
         steps: vec![vec!["bash", "conformance/aarch64_check.sh"]],
@@ -155,7 +155,7 @@ fn corpus() -> Part {
     Part {
         name: "corpus",
         about: "real services: same state every run, no forensics, enforced without a denial",
-        limit: Duration::from_secs(560),
+        limit: Duration::from_secs(500),
         required: true,
         needs: vec![Need::File("conformance/run_corpus.py")],
         steps: vec![vec!["python3", "conformance/run_corpus.py", "--ci"]],
@@ -166,7 +166,7 @@ fn attacks() -> Part {
     Part {
         name: "attacks",
         about: "every attack on an enforced service is stopped and named",
-        limit: Duration::from_secs(400),
+        limit: Duration::from_secs(320),
         required: true,
         needs: vec![Need::File("conformance/run_attacks.py")],
         steps: vec![vec!["python3", "conformance/run_attacks.py"]],
@@ -177,7 +177,7 @@ fn races() -> Part {
     Part {
         name: "races",
         about: "attackers that rewrite, swap and reuse what is being judged win nothing",
-        limit: Duration::from_secs(400),
+        limit: Duration::from_secs(320),
         required: true,
         needs: vec![Need::File("conformance/run_races.py")],
         steps: vec![vec!["python3", "conformance/run_races.py"]],
@@ -204,7 +204,7 @@ fn kernel_matrix() -> Part {
     Part {
         name: "kernel-matrix",
         about: "a trigger for every event reaches its hook on both kernels, by the kernel's own count",
-        limit: Duration::from_secs(220),
+        limit: Duration::from_secs(280),
         required: true,
         needs: vec![Need::File("conformance/run_kernel_matrix.py")],
         steps: vec![build.split(' ').collect(), run.split_whitespace().collect()],
@@ -218,7 +218,7 @@ fn kernel_source() -> Part {
         name: "kernel-source",
         about: "a workload has the same coefficients under both sources, is enforced in the kernel, and \
                 cannot reach its orchestrator or the programs",
-        limit: Duration::from_secs(240),
+        limit: Duration::from_secs(340),
         required: true,
         needs: vec![Need::File("conformance/kernel_border.sh")],
         steps: vec![same.split(' ').collect(), border.split(' ').collect()],
@@ -264,7 +264,7 @@ fn fuzz() -> Part {
     Part {
         name: "fuzz",
         about: "every parser over its fuzz corpus and damaged copies of it, as plain tests",
-        limit: Duration::from_secs(260),
+        limit: Duration::from_secs(220),
         required: true,
         needs: vec![Need::File("fuzz/Cargo.toml")],
         steps: vec![command.split(' ').collect()],

@@ -19,7 +19,7 @@ Suites: bookworm
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 SOURCE
-    local options=(-qq -o APT::Sandbox::User=root -o Dir::Etc::sourcelist=/dev/null
+    local options=(-qq -o Acquire::Retries=5 -o APT::Sandbox::User=root -o Dir::Etc::sourcelist=/dev/null
         -o Dir::Etc::sourceparts="$state/sources" -o Dir::State::lists="$state/lists")
     (cd "$cache" && apt-get "${options[@]}" update && apt-get "${options[@]}" source --download-only bzip2)
 }

@@ -158,7 +158,8 @@ fn fetch(package: &str, folder: &Path) -> Result<()> {
     eprintln!("xtask vm: fetching {package}");
     let mut command = Command::new("apt-get");
     // As root apt would drop to a user that cannot write here, and warn about it.
-    command.args(["-qq", "-o", "APT::Sandbox::User=root", "download", package]);
+    command.args(["-qq", "-o", "Acquire::Retries=5", "-o", "APT::Sandbox::User=root"]);
+    command.args(["download", package]);
     process::run_quietly(command.current_dir(folder), DOWNLOAD_LIMIT)
         .context("the kernel is not to be had; run `apt-get update`, or look at the network")
 }
