@@ -21,7 +21,7 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 SOURCE
     local options=(-qq -o Acquire::Retries=5 -o APT::Sandbox::User=root -o Dir::Etc::sourcelist=/dev/null
         -o Dir::Etc::sourceparts="$state/sources" -o Dir::State::lists="$state/lists")
-    (cd "$cache" && apt-get "${options[@]}" update && apt-get "${options[@]}" source --download-only bzip2)
+    (cd "$cache" && apt-get "${options[@]}" update --error-on=any && apt-get "${options[@]}" source --download-only bzip2)
 }
 
 check() { printf '%s  %s\n' "$digest" "$cache/$archive" | sha256sum --check --status; }
