@@ -77,7 +77,7 @@ impl Entry {
     pub(crate) fn of(call: &Call, fd: i32, path: &[u8]) -> SysResult<Self> {
         let (above, name, slash) = split(path)?;
         let parent = match above {
-            b"." if fd == libc::AT_FDCWD => call.start_directory(fd)?,
+            b"." => call.start_directory(fd)?,
             _ => call.resolve(fd, above, FOLLOW)?.object()?,
         };
         let status = Status::of(parent.as_fd())?;
