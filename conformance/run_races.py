@@ -33,7 +33,7 @@ FULL_TRIES = 100_000
 CONTROL_TRIES = 5_000
 CONTROL_ROUNDS = 5
 # So often a race is run in which only one side was seen.
-ROUNDS = 8
+ROUNDS = 16
 KILLS = 15
 FULL_KILLS = 200
 RUN_LIMIT_S = 30

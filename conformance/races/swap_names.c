@@ -9,12 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HOPS 60
+#define HOPS 450
 #define ENTRY "swap/entry"
 #define ENTRY_LINK "swap/entry.link"
 #define FOLDER "swap/folder"
@@ -65,7 +66,7 @@ static enum outcome read_in_folder(void)
 
 static enum outcome read_above(void)
 {
-	static char path[1024] = GRANTED;
+	static char path[PATH_MAX] = GRANTED;
 
 	/* Down and up again so often that the exchange is bound to come in between. */
 	if (!strstr(path, "file")) {
