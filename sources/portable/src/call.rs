@@ -3,7 +3,6 @@
 //! Handlers see this and nothing of the machinery below it.
 
 use std::fmt;
-use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -164,7 +163,7 @@ impl Call {
 
     /// Our copy of a descriptor of the caller.
     pub(crate) fn descriptor(&self, fd: i32) -> SysResult<OwnedFd> {
-        let copy = sys::pidfd_getfd(self.process().pidfd.as_fd(), fd)?;
+        let copy = sys::pidfd_getfd(self.thread.pidfd(), fd)?;
         self.still_waiting()?;
         Ok(copy)
     }

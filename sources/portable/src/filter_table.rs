@@ -182,6 +182,8 @@ pub(crate) const CALLS: &[FilteredCall] = &[
     notify(REMOVEXATTRAT),
     notify(FILE_SETATTR),
     notify(libc::SYS_open_by_handle_at),
+    notify(libc::SYS_mq_open),
+    notify(libc::SYS_mq_unlink),
     notify(libc::SYS_umask),
     // Mounts and roots.
     notify(libc::SYS_mount),
@@ -249,8 +251,6 @@ pub(crate) const CALLS: &[FilteredCall] = &[
     notify(libc::SYS_io_uring_setup),
     notify(libc::SYS_userfaultfd),
     notify(libc::SYS_fanotify_init),
-    notify(libc::SYS_mq_open),
-    notify(libc::SYS_mq_unlink),
     notify_if(
         libc::SYS_shmat,
         Condition::MaskedIs { argument: 2, mask: SHM_EXEC, value: SHM_EXEC },

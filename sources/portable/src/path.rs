@@ -191,6 +191,9 @@ impl Steps<'_> {
         if self.links > LINKS_MAX {
             return Err(Errno(libc::ELOOP));
         }
+        if last {
+            self.may_follow(link)?;
+        }
         let target = match self.procfs_link(name, link)? {
             ProcfsLink::Jump(object) => {
                 self.at = object;
@@ -203,6 +206,16 @@ impl Steps<'_> {
             self.at = self.root.try_clone().map_err(|_| Errno(libc::EMFILE))?;
         }
         self.push(&target, directory, last);
+        Ok(())
+    }
+
+    /// `/proc/sys/fs/protected_symlinks`: the kernel's `may_follow_link`.
+    fn may_follow(&self, link: &OwnedFd) -> SysResult<()> {
+        let (link, directory) = (sys::fstat(link.as_fd())?, sys::fstat(self.at.as_fd())?);
+        let fsuid = self.call.credentials()?.coe.fsuid;
+        if is_trap(fsuid, &directory, &link) && links_are_protected() {
+            return Err(Errno(libc::EACCES));
+        }
         Ok(())
     }
 
@@ -236,6 +249,20 @@ impl Steps<'_> {
     }
 }
 
+/// A link that somebody else put where everybody may.
+fn is_trap(fsuid: u32, directory: &libc::stat, link: &libc::stat) -> bool {
+    const OPEN_AND_STICKY: u32 = libc::S_ISVTX | libc::S_IWOTH;
+    link.st_uid != fsuid
+        && directory.st_mode & OPEN_AND_STICKY == OPEN_AND_STICKY
+        && link.st_uid != directory.st_uid
+}
+
+/// Where it cannot be read, they are.
+fn links_are_protected() -> bool {
+    let setting = std::fs::read("/proc/sys/fs/protected_symlinks");
+    setting.map_or(true, |setting| setting.trim_ascii() != b"0")
+}
+
 enum ProcfsLink {
     Jump(OwnedFd),
     Text(Vec<u8>),
@@ -257,4 +284,31 @@ pub(crate) fn refuse_supervisor(place: &[u8]) -> SysResult<()> {
         return Ok(());
     };
     if OPEN_TO_ALL.contains(&rest) { Ok(()) } else { Err(Errno(libc::EACCES)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(path: &std::path::Path) -> libc::stat {
+        let path = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
+        let held = sys::open(path, libc::O_PATH | libc::O_NOFOLLOW).unwrap();
+        sys::fstat(held.as_fd()).unwrap()
+    }
+
+    #[test]
+    fn a_link_of_another_user_where_everybody_may_put_one_is_a_trap() {
+        let with = |mode: u32, owner: u32, link_owner: u32, fsuid: u32| {
+            let mut directory = stat(std::path::Path::new("/"));
+            let mut link = directory;
+            (directory.st_mode, directory.st_uid, link.st_uid) = (mode, owner, link_owner);
+            is_trap(fsuid, &directory, &link)
+        };
+        assert!(with(0o041_777, 0, 7, 8), "a sticky directory, a stranger's link");
+        assert!(with(0o041_777, 0, 7, 0), "for root too");
+        assert!(!with(0o041_777, 0, 8, 8), "one's own link");
+        assert!(!with(0o041_777, 7, 7, 8), "the directory's owner's link");
+        assert!(!with(0o040_777, 0, 7, 8), "not sticky");
+        assert!(!with(0o041_775, 0, 7, 8), "not open to everybody");
+    }
 }

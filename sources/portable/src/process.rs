@@ -168,6 +168,15 @@ impl Thread {
         })
     }
 
+    /// What its descriptors are asked of: threads may have tables of their own, and the first one has none
+    /// any more once it has ended. Before Linux 6.9 there is only the process to ask.
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        match &self.guard {
+            Guard::Pidfd(pidfd) => pidfd.as_fd(),
+            Guard::Process | Guard::Directory(_) => self.process.pidfd.as_fd(),
+        }
+    }
+
     pub(crate) fn is_alive(&self) -> bool {
         match &self.guard {
             Guard::Process => self.process.is_alive(),
@@ -554,10 +563,41 @@ impl ProcessTable {
     }
 }
 
+/// Orphans that ended before anybody met them: nobody else can wait for them.
+///
+/// They are our first thread's children as all orphans are, and they bear a filter more than we do.
+#[derive(Debug)]
+pub(crate) struct UnmetOrphans {
+    /// Children of our own, which may bear filters too.
+    own: HashSet<u32>,
+    filters: u32,
+}
+
+impl UnmetOrphans {
+    /// Before a workload is let go.
+    pub(crate) fn new() -> Self {
+        let filters = status_number(std::process::id(), "Seccomp_filters:").unwrap_or(u32::MAX);
+        Self { own: adopted().into_iter().collect(), filters }
+    }
+
+    pub(crate) fn reap(&self, known: &ProcessTable) {
+        let children = adopted().into_iter().filter(|child| !self.own.contains(child));
+        for child in children.filter(|child| known.process(*child).is_none()) {
+            if status_number(child, "Seccomp_filters:").is_some_and(|own| own > self.filters) {
+                sys::reap(child);
+            }
+        }
+    }
+}
+
+fn status_number(pid: u32, name: &str) -> Option<u32> {
+    let status = sys::read_text(&format!("/proc/{pid}/status")).ok()?;
+    field(&status, name)?.parse().ok()
+}
+
 /// The parent of a process now.
 pub(crate) fn parent(pid: u32) -> Option<u32> {
-    let status = sys::read_text(&format!("/proc/{pid}/status")).ok()?;
-    field(&status, "PPid:")?.parse().ok()
+    status_number(pid, "PPid:")
 }
 
 /// The direct children of a process.

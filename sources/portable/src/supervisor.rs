@@ -37,6 +37,7 @@ use crate::process;
 use crate::process::Process;
 use crate::process::ProcessTable;
 use crate::process::Stranger;
+use crate::process::UnmetOrphans;
 use crate::sys;
 use crate::sys::Errno;
 
@@ -47,6 +48,8 @@ const MONITOR_INTERVAL: Duration = Duration::from_millis(5);
 /// So many rounds the monitor goes on without a blocked call.
 const MONITOR_ROUNDS: u32 = 20;
 const LISTENER_EVENT: u64 = 0;
+/// How often orphans are looked for that nobody has met.
+const UNMET_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Whether a file's content is to be hashed when it is opened, by its path.
 pub type DigestPaths = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
@@ -70,6 +73,7 @@ pub(crate) struct Supervisor {
     blocked: Mutex<Vec<Blocked>>,
     blocked_more: Condvar,
     ends: Arc<Ends>,
+    unmet: UnmetOrphans,
     first: u32,
     progress: Mutex<Progress>,
     progress_more: Condvar,
@@ -163,6 +167,7 @@ impl Supervisor {
             blocked: Mutex::default(),
             blocked_more: Condvar::new(),
             ends,
+            unmet: UnmetOrphans::new(),
             first,
             progress: Mutex::default(),
             progress_more: Condvar::new(),
@@ -386,7 +391,7 @@ impl Supervisor {
 
     /// Tells the agent of processes that end, reaps orphans, and notes the last end.
     fn watch_ends(self: &Arc<Self>) {
-        let mut last = None;
+        let (mut last, mut looked) = (None, Instant::now());
         loop {
             let ends = self.ends.wait();
             self.ended(&ends);
@@ -394,6 +399,11 @@ impl Supervisor {
                 self.kill_known();
             }
             self.processes.forget_reaped();
+            // Before Linux 6.11 they keep the listener from hanging up.
+            if self.processes.is_empty() || looked.elapsed() >= UNMET_INTERVAL {
+                self.unmet.reap(&self.processes);
+                looked = Instant::now();
+            }
             if self.has_hung_up() && self.processes.is_empty() {
                 self.processes.forget_all_ended();
                 self.crew.dismiss();

@@ -93,6 +93,28 @@ pub(crate) fn openat2(dir: BorrowedFd<'_>, path: &[u8], how: OpenHow) -> SysResu
     })
 }
 
+/// `struct mq_attr`, as the caller wrote it.
+pub(crate) type QueueAttributes = [u8; size_of::<[libc::c_long; 8]>()];
+
+/// The system call, whose names have no leading slash.
+pub(crate) fn mq_open(
+    name: &[u8],
+    flags: i32,
+    mode: u32,
+    attributes: Option<&QueueAttributes>,
+) -> SysResult<OwnedFd> {
+    let name = c_path(name)?;
+    let attributes = attributes.map_or(std::ptr::null(), |attributes| attributes.as_ptr());
+    // SAFETY: name and attributes outlive the call; the kernel reads a whole `mq_attr`.
+    owned(unsafe { libc::syscall(libc::SYS_mq_open, name.as_ptr(), flags, mode, attributes) })
+}
+
+pub(crate) fn mq_unlink(name: &[u8]) -> SysResult<()> {
+    let name = c_path(name)?;
+    // SAFETY: the name is a NUL terminated string that outlives the call.
+    check(unsafe { libc::syscall(libc::SYS_mq_unlink, name.as_ptr()) }).map(drop)
+}
+
 pub(crate) fn fstat(fd: BorrowedFd<'_>) -> SysResult<libc::stat> {
     // SAFETY: stat is plain data, for which zeros are valid.
     let mut stat = unsafe { std::mem::zeroed() };

@@ -16,9 +16,6 @@ pub(crate) const IN_REGISTERS: &[i64] = &[
     libc::SYS_delete_module,
     libc::SYS_userfaultfd,
     libc::SYS_fanotify_init,
-    // Queues are files of a file system of their own, by names that the kernel reads again.
-    libc::SYS_mq_open,
-    libc::SYS_mq_unlink,
     libc::SYS_swapon,
     libc::SYS_swapoff,
     libc::SYS_acct,

@@ -16,6 +16,7 @@ mod open;
 mod other_process;
 mod owner;
 mod privileged;
+mod queue;
 mod rename;
 mod signal;
 mod socket;
@@ -132,6 +133,8 @@ fn handle_kernel(call: &Call, number: i64) -> Handled {
         libc::SYS_clock_adjtime => privileged::clock_adjtime(call),
         libc::SYS_adjtimex => privileged::adjtimex(call),
         libc::SYS_shmat => privileged::shmat(call),
+        libc::SYS_mq_open => queue::mq_open(call),
+        libc::SYS_mq_unlink => queue::mq_unlink(call),
         number if guards::IN_REGISTERS.contains(&number) => guards::unfilterable(call),
         _ => file_system::handle(call).unwrap_or_else(|| unhandled(call)),
     }

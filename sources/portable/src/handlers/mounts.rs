@@ -345,16 +345,18 @@ fn note(call: &Call) {
 
 /// Whether a mount by us is one by the caller: same namespaces, same root.
 fn shares_our_context(call: &Call) -> SysResult<bool> {
-    let same = |link: &str| {
-        let of = |process: &str| {
-            let path = format!("/proc/{process}/{link}");
-            identity(&sys::open(path.as_bytes(), libc::O_PATH)?)
-        };
-        Ok(of("thread-self")? == of(&call.thread.tid.to_string())?)
+    Ok(shares(call, "ns/mnt")? && shares(call, "ns/user")? && shares(call, "root")?)
+}
+
+/// Whether a link of procfs leads to the same for the caller as for us.
+pub(super) fn shares(call: &Call, link: &str) -> SysResult<bool> {
+    let of = |process: &str| {
+        let path = format!("/proc/{process}/{link}");
+        identity(&sys::open(path.as_bytes(), libc::O_PATH)?)
     };
-    let shares = same("ns/mnt")? && same("ns/user")? && same("root")?;
+    let same = of("thread-self")? == of(&call.thread.tid.to_string())?;
     call.still_waiting()?;
-    Ok(shares)
+    Ok(same)
 }
 
 fn needs(call: &Call, capability: u32) -> SysResult<()> {

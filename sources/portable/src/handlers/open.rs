@@ -273,7 +273,7 @@ fn judge_memory(call: &Call, place: &[u8]) -> Result<(), Refusal> {
     call.judge_targets(EventKind::PtraceAccessCheck, values, vec![target])
 }
 
-fn judge_open(call: &Call, file: File, flags: i32) -> Result<(), Refusal> {
+pub(super) fn judge_open(call: &Call, file: File, flags: i32) -> Result<(), Refusal> {
     call.judge(EventKind::FileOpen, vec![file.into(), Value::Number(intent(flags))])
 }
 

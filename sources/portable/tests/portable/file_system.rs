@@ -118,6 +118,23 @@ fn every_call_returns_what_it_returns_bare_after_dropping_privilege() {
     assert_parity(&drop_privilege, Some(&foreign.0), &stage);
 }
 
+/// Whether it is depends on `fs.protected_symlinks`; under the source it is the same.
+#[test]
+fn a_planted_link_is_followed_where_the_kernel_would_follow_it() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new("planted");
+    scratch.write("file", "text");
+    let shared = format!("{}/shared", scratch.0);
+    let link = format!("{shared}/link");
+    let stage = "mkdir $0 && chmod 1777 $0 && ln -s ../file $0/link && chown -h 65534 $0/link";
+    assert!(Command::new("sh").args(["-c", stage, &shared]).status().unwrap().success());
+    let read = ["/bin/cat", &link];
+    let bare = Command::new(read[0]).arg(read[1]).status().unwrap().code().unwrap();
+    assert_eq!(run(&Recorder::new(allow), &read).unwrap(), bare);
+}
+
 /// What a Python program does under the source, and the events about the directory's files.
 fn events_of(scratch: &Scratch, script: &str) -> Vec<String> {
     let agent = Recorder::new(allow);
@@ -333,23 +350,73 @@ fn a_root_whose_name_could_change_is_refused() {
     assert!(!agent.told().iter().any(|told| told.starts_with("path_chroot")));
 }
 
-/// Queues have names of their own, and typing into a terminal acts on whoever reads it.
+/// It acts on whoever reads the terminal.
 #[test]
-fn queues_and_typing_into_a_terminal_are_denied_unless_modeled() {
+fn typing_into_a_terminal_is_denied_unless_modeled() {
     let agent = Recorder::new(|event| event.cell.kind == EventKind::UnfilterableCall);
-    let script = format!(
-        "import ctypes, fcntl, os\n\
-         libc=ctypes.CDLL(None,use_errno=True)\n\
-         for act in [lambda:libc.syscall({},b'quixote-test',os.O_CREAT|os.O_RDWR,0o600,None),\
-         lambda:libc.syscall({},b'quixote-test')]:\n  \
-         assert act()==-1 and ctypes.get_errno()==1, ctypes.get_errno()\n\
+    let script = "import fcntl\n\
          for request in [0x5412, 0x541c]:\n  \
          try: fcntl.ioctl(0,request,b'x'); assert 0\n  \
-         except PermissionError as e: assert e.errno==1",
-        libc::SYS_mq_open,
-        libc::SYS_mq_unlink
+         except PermissionError as e: assert e.errno==1";
+    assert_eq!(run(&agent, &[PYTHON, "-c", script]).unwrap(), 0);
+}
+
+/// Calls on two queues, of which one is denied; each line is what a call came to.
+const QUEUES: &str = "import ctypes,os,sys\n\
+         libc=ctypes.CDLL(None,use_errno=True); opens,unlinks=map(int,sys.argv[1:3])\n\
+         attr=(ctypes.c_long*8)(0,3,100)\n\
+         def tell(done): print(done if done<=0 else 'fd', ctypes.get_errno() if done<0 else 0)\n\
+         def mq_open(name,flags,mode=0o640):\n  \
+         fd=libc.syscall(opens,name,flags,mode,attr); tell(fd)\n  \
+         if fd>0: print(oct(os.fstat(fd).st_mode),os.get_inheritable(fd),os.get_blocking(fd)); os.close(fd)\n\
+         os.umask(0o027); C,X,RW,N=os.O_CREAT,os.O_EXCL,os.O_RDWR,os.O_NONBLOCK\n\
+         for name in sys.argv[3:]:\n  \
+         name=name.encode()\n  \
+         for flags in [RW,C|RW|N,C|X|RW,C|RW,0,os.O_WRONLY,3]: mq_open(name,flags,0o666)\n  \
+         tell(libc.syscall(unlinks,name)); tell(libc.syscall(unlinks,name))\n\
+         for name in [b'',b'.',b'a/b',b'/a',b'x'*300]: mq_open(name,RW); tell(libc.syscall(unlinks,name))";
+
+fn queue_calls(names: [&str; 2]) -> Vec<String> {
+    let numbers = [libc::SYS_mq_open, libc::SYS_mq_unlink].map(|number| number.to_string());
+    let names = names.map(|name| format!("quixote-{}-{name}", std::process::id()));
+    [&[PYTHON.into(), "-c".into(), QUEUES.into()][..], &numbers, &names].concat()
+}
+
+#[test]
+fn a_queue_is_a_file_by_its_name_and_behaves_as_bare() {
+    let calls = queue_calls(["one", "two"]);
+    let bare = Command::new(&calls[0]).args(&calls[1..]).output().unwrap();
+    let bare = String::from_utf8(bare.stdout).unwrap();
+    assert!(bare.lines().count() > 20, "the calls were made: {bare}");
+    let output = super::scratch("queues");
+    let script = format!("exec \"$@\" > {output}");
+    let shell = ["/bin/sh", "-c", &script, "sh"].map(str::to_owned);
+    let told = |agent: &std::sync::Arc<Recorder>| {
+        let command: Vec<String> = [&shell[..], &calls].concat();
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        assert_eq!(run(agent, &command).unwrap(), 0);
+        let told = std::fs::read_to_string(&output).unwrap();
+        std::fs::remove_file(&output).unwrap();
+        told
+    };
+    let agent = Recorder::new(allow);
+    assert_eq!(told(&agent), bare);
+    let name = format!("/quixote-{}-one", std::process::id());
+    for event in ["inode_create", "file_open", "inode_unlink"] {
+        assert!(agent.has(&format!("{event} {name}")), "{event}: {:?}", agent.told());
+    }
+
+    // One queue is denied: nothing of it comes to be, and of the other all.
+    let denying = Recorder::new(|event| super::names(event, "-one"));
+    let denied = told(&denying);
+    let (of_one, of_two) = denied.split_at(denied.find("fd 0").unwrap());
+    assert!(of_one.lines().all(|line| line == "-1 1" || line == "-1 2"), "{of_one}");
+    assert!(
+        bare.ends_with(of_two),
+        "{bare}
+---
+{of_two}"
     );
-    assert_eq!(run(&agent, &[PYTHON, "-c", &script]).unwrap(), 0);
 }
 
 /// All three need the right to read from another process; for oneself they are no event.

@@ -170,6 +170,79 @@ fn an_exec_that_failed_is_none_though_the_first_thread_has_ended() {
     assert_eq!(opened.process, of_child.process);
 }
 
+/// A double fork that makes no judged call: nobody has ever met who ends there. Before Linux 6.11
+/// the run would wait for it for ever.
+#[test]
+fn an_orphan_that_nobody_met_is_reaped() {
+    let told = scratch("orphan");
+    let script = "import os,sys,time\n\
+                  here,there=os.pipe(); child=os.fork()\n\
+                  if child==0:\n\
+                  \x20if os.fork()==0: os.write(there,b'%d' % os.getpid())\n\
+                  \x20os._exit(0)\n\
+                  orphan=os.read(here,20).decode(); os.waitpid(child,0)\n\
+                  def runs():\n\
+                  \x20try: return ') Z' not in open(f'/proc/{orphan}/stat').read()\n\
+                  \x20except OSError: return False\n\
+                  while runs(): time.sleep(.01)\n\
+                  open(sys.argv[1],'w').write(orphan)";
+    let agent = Recorder::new(allow);
+    assert_eq!(run(&agent, &["/usr/bin/python3", "-c", script, &told]).unwrap(), 0);
+    let orphan = std::fs::read_to_string(&told).unwrap();
+    std::fs::remove_file(&told).unwrap();
+    let parent = format!("\nPPid:\t{}\n", std::process::id());
+    let status = std::fs::read_to_string(format!("/proc/{orphan}/status")).unwrap_or_default();
+    assert!(!status.contains(&parent), "{status}");
+}
+
+/// Threads have pidfds of their own since Linux 6.9; before, a process is asked for its descriptors.
+fn threads_can_be_asked() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let numbers: Vec<u32> = release.split(['.', '-']).map_while(|n| n.parse().ok()).collect();
+    numbers >= vec![6, 9]
+}
+
+/// Two files, of which a thread holds the first by a descriptor that means the second elsewhere.
+const HELD: &str = "import ctypes,os,sys,threading,time\n\
+                  libc=ctypes.CDLL(None); own,other=sys.argv[1:]\n\
+                  held=os.open(other,0)\n";
+const UNSHARED: &str = "def last():\n\
+                  \x20assert libc.unshare(0x400)==0\n\
+                  \x20fd=os.open(own,0); assert libc.dup2(fd,held)==held\n\
+                  \x20os.fchmod(held,0o640)\n\
+                  one=threading.Thread(target=last); one.start(); one.join()";
+const ENDED: &str = "def last():\n\
+                  \x20time.sleep(.3); os.fchmod(os.open(own,0),0o600); os._exit(0)\n\
+                  child=os.fork()\n\
+                  if child==0: threading.Thread(target=last).start(); libc.syscall(60,0)\n\
+                  assert os.waitpid(child,0)[1]==0";
+
+fn mode_of(path: &str) -> u32 {
+    let permissions = std::fs::metadata(path).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::mode(&permissions) & 0o777
+}
+
+/// The descriptor is the caller's, whatever became of the process's first thread.
+#[test]
+fn a_descriptor_is_that_of_the_thread_that_names_it() {
+    if !threads_can_be_asked() {
+        return;
+    }
+    let [own, other] = ["thread-own", "thread-other"].map(scratch);
+    std::fs::write(&own, "").unwrap();
+    std::fs::write(&other, "").unwrap();
+    let others = mode_of(&other);
+    for (script, mode) in [(UNSHARED, 0o640), (ENDED, 0o600)] {
+        let agent = Recorder::new(allow);
+        let script = [HELD, script].concat();
+        let status = run(&agent, &["/usr/bin/python3", "-c", &script, &own, &other]);
+        assert_eq!(status.unwrap(), 0, "{:?}", agent.told());
+        assert_eq!((mode_of(&own), mode_of(&other)), (mode, others));
+    }
+    std::fs::remove_file(&own).unwrap();
+    std::fs::remove_file(&other).unwrap();
+}
+
 /// Stores through a mapping of a file in memory leave no trace in its times.
 #[test]
 fn a_memory_file_is_hashed_whenever_it_is_mapped() {
