@@ -24,12 +24,15 @@ use crate::exit::Status;
 use crate::failure::Failure;
 use crate::failure::OrFail;
 use crate::failure::Outcome;
+use crate::namespace;
+use crate::output;
 use crate::terminal::job_control;
 use crate::terminal::signals;
 use crate::terminal::signals::Caught;
 
 pub(crate) use denial::Denial;
 pub(crate) use denial::chain_words;
+pub(crate) use denial::near_words;
 pub(crate) use prepared_model::PreparedModel;
 pub(crate) use prepared_model::verify;
 pub(crate) use reporter::Telling;
@@ -37,27 +40,47 @@ pub(crate) use summary::Summary;
 
 /// Runs a workload to its end, telling the user meanwhile what `telling` says.
 pub(crate) fn to_its_end(workload: &Workload, telling: Telling) -> Outcome<Finished> {
+    tell_lost(&workload.name)?;
     let caught = signals::catch().or_fail("signals")?;
     let (watch, seen) = watch::pair();
     let watch = Arc::new(watch);
     let reporter = reporter::start(watch.clone(), seen, telling).or_fail("messages")?;
-    let ended = follow(workload::start(workload, watch), &caught);
+    let ended = follow(workload, workload::start(workload, watch), &caught);
     reporter.finish();
     ended
 }
 
+/// Says that the run before this one was lost, before its record is replaced.
+fn tell_lost(name: &str) -> Outcome<()> {
+    if control::ask_if_running(name).or_fail(name)?.is_none()
+        && let Some(lost) = namespace::lost(name)?
+    {
+        let head = output::styled_for_stderr(output::CAUTION, "quixote: lost before:");
+        let events = output::counted(lost.counts.events, "event");
+        output::note(&format!(
+            "{head} the last run of {name} did not end, its orchestrator was killed; the {events} \
+             that it had shown by then are part of no model\n"
+        ));
+    }
+    Ok(())
+}
+
 /// Stays with a workload that runs until it ends. One whose first exec is denied has ended.
-fn follow(started: Result<workload::Running, RunError>, caught: &Caught) -> Outcome<Finished> {
+fn follow(
+    workload: &Workload,
+    started: Result<workload::Running, RunError>,
+    caught: &Caught,
+) -> Outcome<Finished> {
     let running = match started {
         Ok(running) => running,
         Err(RunError::Refused(finished)) => return Ok(*finished),
-        Err(error) => return Err(cannot_run(&error)),
+        Err(error) => return Err(cannot_run(&error, workload)),
     };
     let first = i32::try_from(running.first_pid()).ok().and_then(Pid::from_raw);
     let first = first.ok_or_else(|| Failure::new("the workload has no process id"))?;
     caught.relay_to(running.first_pidfd().or_fail("the workload")?);
     job_control::follow(first).or_fail("job control")?;
-    running.wait().map_err(|error| cannot_run(&error))
+    running.wait().map_err(|error| cannot_run(&error, workload))
 }
 
 /// Runs a workload under a model, and tells how it went.
@@ -77,13 +100,19 @@ pub(crate) fn under_model(
 }
 
 /// A failure to run, with the status that env(1) would have.
-fn cannot_run(error: &RunError) -> Failure {
+fn cannot_run(error: &RunError, workload: &Workload) -> Failure {
     let fault = error.command_fault();
     let failure = Failure::from_library(error, "").status(exit::of_command(fault));
     match fault {
-        Some(_) => failure.next("give a program on PATH, or a path to one, after the --"),
+        Some(_) => failure
+            .at(program_of(workload))
+            .next("give a program on PATH, or a path to one, after the --"),
         None => failure,
     }
+}
+
+fn program_of(workload: &Workload) -> String {
+    workload.command.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Tells how the run ended: a summary on stderr, or as JSON on stdout, and to a file.
@@ -92,9 +121,9 @@ pub(crate) fn sum_up(summary: &Summary, arguments: &RunArguments) -> Outcome<()>
         summary.write(path).or_fail(path.display())?;
     }
     if arguments.json {
-        crate::output::print_json(summary)?;
+        output::print_json(summary)?;
     } else {
-        crate::output::note(&summary.to_text());
+        output::note(&summary.to_text());
     }
     Ok(())
 }

@@ -5,9 +5,12 @@
 
 use thiserror::Error;
 use tsem::EncodeError;
+use tsem::FormedEvent;
 use tsem::ObservedEvent;
 
 use crate::model_file::model::ModelFile;
+use crate::model_file::review::nearest::Near;
+use crate::model_file::review::nearest::nearest;
 use crate::record::Record;
 use crate::stored::StoredError;
 
@@ -65,6 +68,33 @@ fn row_of(record: &Record, name: &str) -> Result<usize, AcceptError> {
         (Some(_), Some(_)) => Err(AcceptError::Ambiguous(name.into())),
         (None, _) => Err(nobody()),
     }
+}
+
+/// What a model says to one of the forensics of a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// It holds the event by now.
+    pub held: bool,
+    /// What it allows that is nearest, the most telling first.
+    pub nearest: Vec<Near>,
+}
+
+/// What a model says to each of the forensics of a record, in their order.
+///
+/// # Errors
+///
+/// A damaged record.
+pub fn answers(model: &ModelFile, record: &Record) -> Result<Vec<Answer>, AcceptError> {
+    let observation = record.observation.read()?;
+    let attempts = record.forensics.iter().enumerate();
+    let attempts = attempts.map(|(row, kept)| kept.event.read(row, observation.tasks.len()));
+    let attempts: Vec<ObservedEvent> = attempts.collect::<Result<_, _>>()?;
+    let formed = observation.form_attempts(model.rules(), &attempts);
+    let answer = |event: &FormedEvent| {
+        let held = model.contains(&event.coefficient);
+        Answer { held, nearest: if held { Vec::new() } else { nearest(model, event) } }
+    };
+    Ok(formed.map_err(AcceptError::Encode)?.iter().map(answer).collect())
 }
 
 /// The model with these forensics of the record added, under the next serial number; equal to

@@ -214,6 +214,23 @@ pub fn ask(name: &str) -> Result<Record, ControlError> {
     ask_socket(&socket_of(name)?)
 }
 
+/// The record of a namespace, if it runs.
+///
+/// # Errors
+///
+/// It runs and does not answer.
+pub fn ask_if_running(name: &str) -> Result<Option<Record>, ControlError> {
+    match ask(name) {
+        Err(ControlError::Io { source, .. }) if is_nobody(&source) => Ok(None),
+        answered => answered.map(Some),
+    }
+}
+
+/// No socket, or one that an orchestrator left that was killed.
+fn is_nobody(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
 fn ask_socket(path: &Path) -> Result<Record, ControlError> {
     let failed = |source| ControlError::Io { path: path.into(), source };
     let mut stream = UnixStream::connect(path).map_err(failed)?;

@@ -22,6 +22,7 @@ pub mod runs;
 pub mod source;
 pub mod stored;
 pub mod tma;
+mod unfinished;
 pub mod virtual_machine;
 pub mod wire;
 pub mod workload;

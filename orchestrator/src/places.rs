@@ -97,6 +97,15 @@ pub fn records_dir() -> Result<PathBuf, PlaceError> {
     private_dir(state_dir()?.join("records"), "QUIXOTE_STATE_DIR")
 }
 
+/// Records of namespaces whose orchestrator has not said how they ended.
+///
+/// # Errors
+///
+/// As [`runtime_dir`].
+pub fn unfinished_dir() -> Result<PathBuf, PlaceError> {
+    private_dir(state_dir()?.join("unfinished"), "QUIXOTE_STATE_DIR")
+}
+
 fn xdg(variable: &str, default: &str) -> PathBuf {
     let home = || env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
     env::var_os(variable).map_or_else(|| home().join(default), PathBuf::from)

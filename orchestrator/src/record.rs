@@ -15,6 +15,7 @@ use tsem::Mode;
 use crate::agent::AgentError;
 use crate::agent::Snapshot;
 use crate::model_file::format::write_atomically;
+use crate::model_file::format::write_atomically_unsynced;
 use crate::stored::StoredForensic;
 use crate::stored::StoredObservation;
 
@@ -105,6 +106,10 @@ pub struct Record {
     pub started: u64,
     /// Seconds since the epoch; none while it runs.
     pub ended: Option<u64>,
+    /// Seconds since the epoch at which this was taken, where the run may have gone on and nobody
+    /// knows how: its orchestrator was lost. None of a run that goes on or has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<u64>,
     /// None while it runs.
     pub exit: Option<Exit>,
     /// 64 hexadecimal digits.
@@ -181,7 +186,7 @@ impl Record {
 
     /// Whether the namespace still runs.
     pub fn is_running(&self) -> bool {
-        self.ended.is_none()
+        self.ended.is_none() && self.unfinished.is_none()
     }
 
     /// Reads a record.
@@ -202,8 +207,21 @@ impl Record {
     ///
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), RecordError> {
+        self.write_by(write_atomically, path)
+    }
+
+    /// The same without waiting for the disk.
+    pub(crate) fn write_unsynced(&self, path: &Path) -> Result<(), RecordError> {
+        self.write_by(write_atomically_unsynced, path)
+    }
+
+    fn write_by(
+        &self,
+        write: fn(&Path, &[u8]) -> io::Result<()>,
+        path: &Path,
+    ) -> Result<(), RecordError> {
         let failed = |source| RecordError::Io { path: path.into(), source };
         let text = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
-        write_atomically(path, &text).map_err(failed)
+        write(path, &text).map_err(failed)
     }
 }

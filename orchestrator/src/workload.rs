@@ -49,6 +49,8 @@ use crate::source::Source;
 use crate::stored::StoredObservation;
 use crate::tma::Tma;
 use crate::tma::TmaError;
+use crate::unfinished::News;
+use crate::unfinished::Unfinished;
 
 /// What is to be run, and how it is to be judged.
 #[derive(Clone, Debug)]
@@ -168,6 +170,7 @@ pub struct Running {
     source: RunningSource,
     agent: Arc<dyn NamespaceAgent>,
     record: Arc<Mutex<Record>>,
+    unfinished: Unfinished,
     /// Taken back when the namespace ends.
     _announced: Announced,
 }
@@ -193,26 +196,40 @@ pub struct Finished {
 /// workload has run then.
 pub fn start(workload: &Workload, observer: Arc<dyn Observer>) -> Result<Running, RunError> {
     let announced = Announced::new(&workload.name)?;
-    let agent = agent_of(workload, observer)?;
-    let record = Arc::new(Mutex::new(record_of(workload)));
+    let news = News::new(observer);
+    let agent = agent_of(workload, news.clone())?;
+    let record = record_of(workload);
+    let mut unfinished = Unfinished::begin(&record)?;
+    let record = Arc::new(Mutex::new(record));
     serve(&announced, &agent, &record)?;
     serve_attestations(&announced, &agent)?;
-    let started = RunningSource::start(workload, &agent);
-    let source = started.map_err(|error| not_started(error, &*agent, &record))?;
-    Ok(Running { source, agent, record, _announced: announced })
+    if workload.tma == Tma::Orchestrator {
+        renew(&mut unfinished, news, &agent, &record)?;
+    }
+    match RunningSource::start(workload, &agent) {
+        Ok(source) => Ok(Running { source, agent, record, unfinished, _announced: announced }),
+        Err(error) => Err(not_started(error, &*agent, &record, unfinished)),
+    }
 }
 
 /// A first exec that the model denies leaves a record as any other denial does.
-fn not_started(error: RunError, agent: &dyn NamespaceAgent, record: &Mutex<Record>) -> RunError {
-    if let Some(fault) = agent.fault() {
-        return RunError::Agent(fault);
-    }
-    match agent.snapshot() {
-        Ok(snapshot) if snapshot.counts.violations == 0 => return error,
-        Ok(_) => {}
-        Err(fault) => return RunError::Agent(fault),
-    }
-    let refused = finish(agent, record, Exit::Code(NOT_EXECUTABLE));
+fn not_started(
+    error: RunError,
+    agent: &dyn NamespaceAgent,
+    record: &Mutex<Record>,
+    unfinished: Unfinished,
+) -> RunError {
+    let error = match (agent.fault(), agent.snapshot()) {
+        (Some(fault), _) | (None, Err(fault)) => RunError::Agent(fault),
+        (None, Ok(snapshot)) if snapshot.counts.violations == 0 => error,
+        (None, Ok(_)) => return refused(agent, record, unfinished),
+    };
+    unfinished.cancelled();
+    error
+}
+
+fn refused(agent: &dyn NamespaceAgent, record: &Mutex<Record>, unfinished: Unfinished) -> RunError {
+    let refused = finish(agent, record, unfinished, Exit::Code(NOT_EXECUTABLE));
     refused.map_or_else(|error| error, |finished| RunError::Refused(finished.into()))
 }
 
@@ -220,6 +237,7 @@ fn not_started(error: RunError, agent: &dyn NamespaceAgent, record: &Mutex<Recor
 fn finish(
     agent: &dyn NamespaceAgent,
     record: &Mutex<Record>,
+    unfinished: Unfinished,
     exit: Exit,
 ) -> Result<Finished, RunError> {
     let mut record = record.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -228,6 +246,7 @@ fn finish(
     record.exit = Some(exit);
     record.ended = Some(now());
     let record_path = write_record(&record)?;
+    unfinished.replaced();
     let observation = snapshot.map_err(RunError::Agent)?.observation;
     Ok(Finished { exit, record, record_path, observation })
 }
@@ -294,6 +313,7 @@ fn record_of(workload: &Workload) -> Record {
         orchestrator: std::process::id(),
         started: now(),
         ended: None,
+        unfinished: None,
         exit: None,
         state: String::new(),
         measurement: String::new(),
@@ -313,6 +333,16 @@ fn serve(
     let (agent, record) = (agent.clone(), record.clone());
     let snapshot = move || current(&*agent, &record);
     announced.serve(snapshot).map_err(RunError::Thread)
+}
+
+fn renew(
+    unfinished: &mut Unfinished,
+    news: Arc<News>,
+    agent: &Arc<dyn NamespaceAgent>,
+    record: &Arc<Mutex<Record>>,
+) -> Result<(), RunError> {
+    let (agent, record) = (agent.clone(), record.clone());
+    unfinished.renew(news, move || current(&*agent, &record)).map_err(RunError::Thread)
 }
 
 fn serve_attestations(
@@ -381,7 +411,7 @@ impl Running {
             Some(signal) => Exit::Signal(signal),
             None => Exit::Code(ended.code().unwrap_or_default()),
         };
-        finish(&*self.agent, &self.record, exit)
+        finish(&*self.agent, &self.record, self.unfinished, exit)
     }
 }
 

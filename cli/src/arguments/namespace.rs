@@ -67,6 +67,7 @@ Examples:
   quixote accept backup --all --yes -o backup.model  without a terminal
 
 The model gets a new serial number and must be signed again.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct AcceptArguments {
     /// Name of a namespace, or the file of a record
     #[arg(value_name = "NAME|RECORD")]
@@ -84,6 +85,9 @@ pub(crate) struct AcceptArguments {
     /// Write the model here
     #[arg(short, long, value_name = "MODEL", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
+    /// Also of a run whose orchestrator was lost, so that what came later is not known
+    #[arg(long)]
+    pub(crate) unfinished: bool,
     /// Do not ask
     #[arg(short, long)]
     pub(crate) yes: bool,

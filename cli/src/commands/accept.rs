@@ -28,6 +28,7 @@ use crate::question;
 
 pub(crate) fn run(arguments: &AcceptArguments) -> Outcome<Status> {
     let record = namespace::find(&arguments.namespace)?;
+    refuse_unfinished(arguments, &record)?;
     let rows = chosen(arguments, &record)?;
     let base = base(arguments, &record)?;
     refuse_other(&arguments.output, &base)?;
@@ -46,6 +47,15 @@ pub(crate) fn run(arguments: &AcceptArguments) -> Outcome<Status> {
     extended.write(&arguments.output, Descriptions::Keep).or_fail(arguments.output.display())?;
     tell(arguments, &extended, extended.len() - model.len(), &difference)?;
     Ok(Status::SUCCESS)
+}
+
+/// What is not known to be all is taken only when that is asked for.
+fn refuse_unfinished(arguments: &AcceptArguments, record: &Record) -> Outcome<()> {
+    match namespace::caution(record) {
+        Some(caution) if !arguments.unfinished => Err(Failure::new(caution)
+            .next("run the workload again, or add --unfinished to take what there is")),
+        _ => Ok(()),
+    }
 }
 
 fn chosen(arguments: &AcceptArguments, record: &Record) -> Outcome<Vec<usize>> {
@@ -122,8 +132,9 @@ fn tell(
     }
     let signed = signature_path(path).exists();
     let again = if signed { "sign it again: its signature holds no more" } else { "sign it" };
+    let added = output::counted(added, "coefficient");
     output::print(&format!(
-        "{}: {added} coefficients added, serial {serial}\n  state {state}\n  next: {again}\n",
+        "{}: {added} added, serial {serial}\n  state {state}\n  next: {again}\n",
         path.display()
     ))?;
     Ok(())

@@ -52,8 +52,9 @@ fn report(status: &KernelStatus) -> String {
     match status.programs.len() {
         0 => text.push_str("no programs are loaded\n"),
         count => {
-            let _ =
-                writeln!(text, "{count} programs are attached, {} namespaces", status.namespaces);
+            let programs = output::counted(count, "attached program");
+            let namespaces = output::counted(status.namespaces, "namespace");
+            let _ = writeln!(text, "{programs}, {namespaces}");
         }
     }
     text

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use orchestrator::accept;
+use orchestrator::accept::Answer;
+use orchestrator::model_file::review::nearest::Near;
 use orchestrator::record::Record;
 use orchestrator::record::RecordedCounts;
 use orchestrator::stored::StoredEvent;
@@ -12,6 +15,7 @@ use serde_json::json;
 use tsem::Observation;
 use tsem::TaskIndex;
 
+use super::model;
 use crate::arguments::namespace::Aspect;
 use crate::arguments::namespace::ShowArguments;
 use crate::exit::Status;
@@ -22,12 +26,19 @@ use crate::output;
 use crate::output::FAINT;
 use crate::output::STRONG;
 use crate::run::chain_words;
+use crate::run::near_words;
 
 /// So many digits of a coefficient name it for people.
 const SHORT: usize = 12;
+/// So many near events are told.
+const NEAR_MAX: usize = 2;
 
 pub(crate) fn run(arguments: &ShowArguments) -> Outcome<Status> {
     let record = namespace::find(&arguments.namespace)?;
+    if let Some(caution) = namespace::caution(&record) {
+        let head = output::styled_for_stderr(output::CAUTION, "quixote: unfinished:");
+        output::note(&format!("{head} {}\n", output::printable(&caution)));
+    }
     if arguments.json {
         show_json(&record, arguments.aspect)?;
     } else {
@@ -93,17 +104,30 @@ fn trajectory_text(steps: &[Step<'_>]) -> String {
     text
 }
 
-/// A forensic with the number that `accept --only` knows it by.
+/// A forensic with the number that `accept --only` knows it by, and what its model says to it now.
 #[derive(Serialize)]
 struct Numbered<'a> {
     number: usize,
     #[serde(flatten)]
     forensic: &'a StoredForensic,
+    held: bool,
+    nearest: Vec<Near>,
 }
 
 fn numbered(record: &Record) -> Vec<Numbered<'_>> {
-    let rows = record.forensics.iter().enumerate();
-    rows.map(|(row, forensic)| Numbered { number: row + 1, forensic }).collect()
+    let rows = record.forensics.iter().zip(answers(record)).enumerate();
+    let number = |(row, (forensic, answer)): (usize, (_, Answer))| {
+        let Answer { held, nearest } = answer;
+        Numbered { number: row + 1, forensic, held, nearest }
+    };
+    rows.map(number).collect()
+}
+
+/// Of a model that is no longer there, or no model, there is nothing to say.
+fn answers(record: &Record) -> Vec<Answer> {
+    let model = record.model.as_deref().and_then(|path| model::read(path).ok());
+    let answers = model.and_then(|model| accept::answers(&model, record).ok());
+    answers.unwrap_or_else(|| vec![Answer::default(); record.forensics.len()])
 }
 
 fn forensics_text(record: &Record) -> String {
@@ -111,18 +135,28 @@ fn forensics_text(record: &Record) -> String {
         return format!("nothing in {} was outside its model\n", record.name);
     }
     let mut text = String::new();
-    for Numbered { number, forensic } in numbered(record) {
-        text += &forensic_text(number, forensic);
+    for row in numbered(record) {
+        text += &forensic_text(row.number, row.forensic);
+        text += &answer_text(&row);
     }
     if record.counts.forensics_dropped > 0 {
         let _ = writeln!(text, "{} more were not kept", record.counts.forensics_dropped);
     }
-    let _ = writeln!(
-        text,
-        "\nto accept some: quixote accept {} --only N... -o MODEL",
-        output::printable(&record.name)
-    );
+    let model = record.model.as_ref().map_or("MODEL".into(), |path| path.display().to_string());
+    let accept = format!("quixote accept {} --only N... -o {model}", record.name);
+    let _ = writeln!(text, "\nto accept some: {}", output::printable(&accept));
     text
+}
+
+fn answer_text(row: &Numbered<'_>) -> String {
+    if row.held {
+        return "     allowed by now: the model holds it\n".into();
+    }
+    if row.forensic.reason == StoredReason::Untrusted {
+        return String::new();
+    }
+    let near = row.nearest.iter().take(NEAR_MAX).map(near_words).collect::<String>();
+    near.lines().map(|line| format!("   {line}\n")).collect()
 }
 
 /// One forensic, for people.
@@ -140,7 +174,8 @@ pub(super) fn forensic_text(number: usize, forensic: &StoredForensic) -> String 
         forensic.event.cell.event
     );
     let _ = writeln!(text, "     by {}", chain_words(&forensic.chain));
-    let detail = format!("{outcome}, {} times; coefficient {short}", forensic.event.count);
+    let times = output::counted(forensic.event.count, "time");
+    let detail = format!("{outcome}, {times}; coefficient {short}");
     let _ = writeln!(text, "     {}", output::styled(FAINT, &detail));
     text
 }

@@ -111,7 +111,9 @@ fn text(claims: &Claims, agreement: Option<Agreement>) -> String {
     };
     let seen = match claims.cached {
         None => "every event".into(),
-        Some(cached) => format!("not {cached} events, which a cache answered"),
+        Some(cached) => {
+            format!("not {}, which a cache answered", output::counted(cached, "event"))
+        }
     };
     let mut text = format!(
         "signed by  a pinned agent, {} in locality {}\n\

@@ -111,7 +111,8 @@ impl Denial {
     }
 }
 
-fn near_words(near: &Near) -> String {
+/// A near event, for people.
+pub(crate) fn near_words(near: &Near) -> String {
     let who = match near.nearness {
         Nearness::OtherCredentials => "the same program, with other credentials, may",
         Nearness::OtherObject => "the same program may",

@@ -185,8 +185,8 @@ fn progress_line(name: &str, before: Progress, now: Progress, program: &str) -> 
     let new = now.distinct - before.distinct;
     let lost = if now.lost > 0 { format!(", {} lost", now.lost) } else { String::new() };
     format!(
-        "quixote: learning {name}: {} events, {} distinct (+{new}){lost}; last program {}\n",
-        now.events,
+        "quixote: learning {name}: {}, {} distinct (+{new}){lost}; last program {}\n",
+        output::counted(now.events, "event"),
         now.distinct,
         output::printable(program)
     )

@@ -65,19 +65,20 @@ impl Summary {
     pub(crate) fn to_text(&self) -> String {
         let counts = &self.counts;
         let mut text = format!(
-            "{} {} ({}) {}: {} events, {} distinct",
+            "{} {} ({}) {}: {}, {} distinct",
             output::styled_for_stderr(output::STRONG, "quixote:"),
             self.name,
             self.mode,
             exit_words(self.exit),
-            counts.events,
+            output::counted(counts.events, "event"),
             counts.coefficients,
         );
         text += &format!(", {}", alarming(counts.violations, "outside the model"));
         text += &format!(", {}", alarming(counts.denied, "denied"));
         text += &format!(", {}\n", alarming(counts.losses, "lost"));
         if counts.cached > 0 {
-            text += &format!("  and {} events that the verdict cache answered\n", counts.cached);
+            let cached = output::counted(counts.cached, "event");
+            text += &format!("  and {cached} that the verdict cache answered\n");
         }
         text += &format!("  state {}\n", self.state);
         for note in &self.notes {

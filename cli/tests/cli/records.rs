@@ -22,6 +22,7 @@ fn record() -> Record {
         orchestrator: 1,
         started: 1_700_000_000,
         ended: Some(1_700_000_001),
+        unfinished: None,
         exit: Some(Exit::Code(0)),
         state: "ab".repeat(32),
         measurement: "cd".repeat(32),

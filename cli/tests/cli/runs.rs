@@ -59,6 +59,12 @@ fn run_what_was_not_learned_is_denied_and_told() {
     let forensics: serde_json::Value = serde_json::from_str(&forensics).unwrap();
     assert_eq!(forensics[0]["number"], 1);
     assert_eq!(forensics[0]["denied"], true);
+    assert_eq!(forensics[0]["held"], false);
+    assert_eq!(forensics[0]["nearest"][0]["nearness"], "other-object", "{forensics}");
+    let text = sandbox.good(&["show", "cp", "forensics"]);
+    assert!(text.contains("allowed the same program may read "), "{text}");
+    let accept = format!("accept cp --only N... -o {}", sandbox.path("cp.model").display());
+    assert!(text.contains(&accept), "{text}");
 }
 
 #[test]
@@ -143,6 +149,8 @@ fn run_the_workloads_status_is_ours() {
     assert_eq!(learn(&["sh", "-c", "exit 3"]), 3);
     assert_eq!(learn(&["sh", "-c", "kill -TERM $$"]), 143);
     assert_eq!(learn(&["./no-such-program"]), 127);
+    let told = sandbox.quixote(&["learn", "-o", "x.model", "--", "./no-such-program"]);
+    assert!(told.stderr.contains("where: ./no-such-program"), "{}", told.stderr);
     sandbox.write("no-program", "text");
     assert_eq!(learn(&["./no-program"]), 126);
 }
@@ -220,6 +228,47 @@ fn run_a_namespace_is_listed_while_it_runs() {
     assert!(kill.success());
     assert_eq!(child.wait().unwrap().code(), Some(143));
     assert!(!sandbox.good(&["ps"]).contains("sleep 30"));
+}
+
+/// Waits until a file has this text; the workload sets the pace.
+fn await_text(path: &std::path::Path, text: &str) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !fs::read_to_string(path).is_ok_and(|content| content.contains(text)) {
+        assert!(std::time::Instant::now() < end, "{} never had {text}", path.display());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn run_what_a_killed_orchestrator_had_seen_is_kept_as_unfinished() {
+    let sandbox = Sandbox::new();
+    sandbox.write("in", "text\n");
+    let learn = ["learn", "-o", "s.model", "--quiet", "--"];
+    let waits = ["sh", "-c", "cat in >out; exec sleep 60"];
+    let mut child = sandbox.command(&[&learn[..], &waits].concat()).spawn().unwrap();
+    await_text(&sandbox.path("../state/unfinished/s.json"), "/work/in{");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!sandbox.path("s.model").exists());
+
+    let shown = sandbox.quixote(&["show", "s", "trajectory"]);
+    assert!(shown.stdout.contains("/work/in{"), "{}", shown.stdout);
+    assert!(shown.stderr.contains("unfinished: the run s was lost"), "{}", shown.stderr);
+    assert!(sandbox.good(&["ps", "--all"]).contains(" lost "));
+    assert!(sandbox.quixote(&["ps"]).stderr.contains("1 run did not end"));
+    let told = sandbox.quixote(&["accept", "s", "--all", "--yes", "-o", "a.model"]);
+    assert_eq!(told.status, 125);
+    assert!(told.stderr.contains("--unfinished"), "{}", told.stderr);
+
+    // What cannot be run takes nothing away; the next run says what it replaces.
+    assert_eq!(sandbox.quixote(&[&learn[..], &["./none"]].concat()).status, 127);
+    let again = sandbox.quixote(&[&learn[..], &["cat", "in"]].concat());
+    assert!(again.stderr.contains("the last run of s did not end"), "{}", again.stderr);
+    let json: serde_json::Value =
+        serde_json::from_str(&sandbox.good(&["ps", "--all", "--json"])).unwrap();
+    assert_eq!((&json[0]["running"], json[0].get("unfinished")), (&false.into(), None), "{json}");
+    assert!(sandbox.good(&["model", "show", "s.model", "--header"]).contains("1 run,"));
+    assert!(!sandbox.path("../state/unfinished/s.json").exists());
 }
 
 #[test]

@@ -102,24 +102,39 @@ pub(super) fn read_bounded(path: &Path, bound: u64) -> io::Result<Option<Vec<u8>
     Ok((content.len() as u64 <= bound).then_some(content))
 }
 
-/// Writes beside the file and renames, so that a reader never sees half of it.
+/// Writes beside the file and renames, so that a reader never sees half of it, not even after a
+/// power cut.
 pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".new-{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let written = write_synced(&beside, content).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-        return written;
-    }
+    write_beside(path, content, fs::File::sync_all)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+/// The same for what need not outlive the machine: it does not wait for the disk.
+pub(crate) fn write_atomically_unsynced(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_beside(path, content, |_| Ok(()))
+}
+
+fn write_beside(
+    path: &Path,
+    content: &[u8],
+    settle: impl Fn(&fs::File) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".new-{}", std::process::id()));
+    let beside = PathBuf::from(beside);
+    // Left by one that was killed and had our process id.
+    let _ = fs::remove_file(&beside);
+    let opened = fs::OpenOptions::new().write(true).create_new(true).open(&beside);
+    let written = opened.and_then(|mut file| {
+        file.write_all(content)?;
+        settle(&file)
+    });
+    let placed = written.and_then(|()| fs::rename(&beside, path));
+    if placed.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    placed
 }
 
 #[cfg(test)]

@@ -81,7 +81,10 @@ fn check_refusals(refusals: &[String], proposals: &[Proposal]) -> Outcome<()> {
     match refusals.iter().find(slip) {
         Some(said) => Err(Failure::new(format_args!("there is no proposed rule number {said}"))
             .at(format_args!("--reject-rule {said}"))
-            .next(format_args!("{count} rules were proposed; the run is kept, so learn again"))),
+            .next(format_args!(
+                "proposed: {}; the run is kept, so learn again",
+                output::counted(count, "rule")
+            ))),
         None => Ok(()),
     }
 }
@@ -90,9 +93,10 @@ fn check_refusals(refusals: &[String], proposals: &[Proposal]) -> Outcome<()> {
 pub(super) fn proposal_text(number: usize, proposal: &Proposal) -> String {
     let Proposal { rule, examples, distinct, runs, gives_away } = proposal;
     format!(
-        "  rule {number}: {}\n    from {distinct} names in {runs} runs, such as {}\n    \
-         gives away: {gives_away}\n",
+        "  rule {number}: {}\n    from {} in {}, such as {}\n    gives away: {gives_away}\n",
         output::styled_for_stderr(output::STRONG, rule),
+        output::counted(*distinct, "name"),
+        output::counted(*runs, "run"),
         output::printable(&examples.join(", ")),
     )
 }

@@ -43,18 +43,18 @@ impl Learned<'_> {
         text += &outlook_text(&self.convergence);
         if header.losses > 0 {
             let lost = format!(
-                "{} events were lost: this model cannot be signed; learn anew",
-                header.losses
+                "{} lost: this model cannot be signed; learn anew",
+                output::counted(header.losses, "event")
             );
             let _ = writeln!(text, "{}", output::styled_for_stderr(output::BAD, &lost));
         }
         let _ = writeln!(
             text,
-            "{} {}: {} coefficients from {} runs, serial {}\n  state {}\n  next: quixote model explain {}\n",
+            "{} {}: {} from {}, serial {}\n  state {}\n  next: quixote model explain {}\n",
             output::styled_for_stderr(STRONG, "model"),
             self.path.display(),
-            self.model.len(),
-            header.runs,
+            output::counted(self.model.len(), "coefficient"),
+            output::counted(header.runs, "run"),
             header.serial,
             self.model.state(),
             self.path.display(),
@@ -68,8 +68,12 @@ fn growth_text(convergence: &Convergence) -> String {
     for run in &convergence.runs {
         let _ = writeln!(
             text,
-            "run {}: {} events, {} distinct, {} new, {} in no other run",
-            run.run, run.events, run.distinct, run.new, run.alone
+            "run {}: {}, {} distinct, {} new, {} in no other run",
+            run.run,
+            output::counted(run.events, "event"),
+            run.distinct,
+            run.new,
+            run.alone
         );
     }
     text
@@ -87,7 +91,8 @@ fn rules_text(choice: &Choice) -> String {
             "  to refuse a rule: learn again with --anew --reject-rule N (or the rule's text)\n";
     }
     if choice.unexplained_total > 0 {
-        let _ = writeln!(text, "no rule fits {} varying paths:", choice.unexplained_total);
+        let paths = output::counted(choice.unexplained_total, "varying path");
+        let _ = writeln!(text, "no rule fits {paths}:");
         text +=
             &first_lines(choice.unexplained.iter().map(String::as_str), choice.unexplained_total);
     }
@@ -98,7 +103,8 @@ fn varied_text(convergence: &Convergence) -> String {
     if convergence.varied_total == 0 {
         return String::new();
     }
-    let mut text = format!("{} events were not in every run:\n", convergence.varied_total);
+    let varied = output::counted(convergence.varied_total, "event");
+    let mut text = format!("not in every run: {varied}\n");
     let lines = convergence.varied.iter().map(|varied| varied.event.as_str());
     text += &first_lines(lines, convergence.varied_total);
     text

@@ -25,12 +25,12 @@ pub(crate) fn run(arguments: &MergeArguments) -> Outcome<Status> {
         }))?;
     } else {
         output::print(&format!(
-            "merged {} models of {} into {}: {} coefficients, serial {}\n  state {state}\n  \
+            "merged {} of {} into {}: {}, serial {}\n  state {state}\n  \
              next: quixote model explain {}, then sign it\n",
-            arguments.models.len(),
+            output::counted(arguments.models.len(), "model"),
             header.workload,
             output.display(),
-            merged.len(),
+            output::counted(merged.len(), "coefficient"),
             header.serial,
             output.display(),
         ))?;
@@ -44,9 +44,7 @@ fn merge_all(arguments: &MergeArguments, mismatch: Mismatch) -> Outcome<ModelFil
         let model = super::read(path)?;
         merged = Some(match merged {
             None => model,
-            Some(before) => merge(&before, &model, mismatch)
-                .or_fail(path.display())
-                .map_err(|failure| failure.next("--force merges them all the same"))?,
+            Some(before) => merge(&before, &model, mismatch).or_fail(path.display())?,
         });
     }
     merged.ok_or_else(|| Failure::new("no model was given"))

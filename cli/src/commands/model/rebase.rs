@@ -39,7 +39,7 @@ fn words(rebased: &Rebased, difference: &Difference, path: &str) -> String {
     let mut text = String::new();
     for step in &rebased.steps {
         let (package, from, to) = (&step.package, &step.from, &step.to);
-        let line = format!("{package} {from} -> {to}: {} files", step.files);
+        let line = format!("{package} {from} -> {to}: {}", output::counted(step.files, "file"));
         let _ = writeln!(text, "{}", output::printable(&line));
     }
     if rebased.steps.is_empty() {

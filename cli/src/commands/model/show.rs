@@ -72,10 +72,9 @@ fn header(model: &ModelFile) -> String {
     text += &field("serial", header.serial);
     text += &field("profile", header.rules.profile.name());
     text += &field("learned on", format_args!("{}, {} source", header.learned_on, header.source));
-    text += &field(
-        "learned from",
-        format_args!("{} runs, {} events, {} lost", header.runs, header.events, header.losses),
-    );
+    let runs = output::counted(header.runs, "run");
+    let events = output::counted(header.events, "event");
+    text += &field("learned from", format_args!("{runs}, {events}, {} lost", header.losses));
     text += &field("coefficients", model.len());
     text += &field("state", model.state().to_hex());
     for rule in rule_lines(&header.rules) {
@@ -111,7 +110,8 @@ fn events(model: &ModelFile) -> String {
     }
     let silent = model.entries().filter(|(_, described)| described.is_none()).count();
     if silent > 0 {
-        let _ = writeln!(text, "\n{silent} coefficients without a description");
+        let silent = output::counted(silent, "coefficient");
+        let _ = writeln!(text, "\n{silent} without a description");
     }
     text
 }

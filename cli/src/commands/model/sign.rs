@@ -32,10 +32,10 @@ pub(crate) fn run(arguments: &SignArguments) -> Outcome<Status> {
         output::print_json(&json!({ "signature": signature, "signer": signer, "signed": said }))?;
     } else {
         output::print(&format!(
-            "signed {} serial {} ({} coefficients) with key {signer}\n  state {}\n  written to {}\n",
+            "signed {} serial {} ({}) with key {signer}\n  state {}\n  written to {}\n",
             said.workload,
             said.serial,
-            said.coefficients,
+            output::counted(said.coefficients, "coefficient"),
             said.state,
             signature.display()
         ))?;

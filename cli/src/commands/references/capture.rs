@@ -38,7 +38,8 @@ pub(crate) fn run(arguments: &CaptureArguments) -> Outcome<Status> {
         let without: Vec<&str> = not.iter().map(|not| not.what.as_str()).collect();
         output::print_json(&serde_json::json!({ "kept": kept, "without_evidence": without }))?;
     }
-    output::note(&format!("evidence kept for {kept} packages, none for {}\n", not.len()));
+    let kept = output::counted(kept, "package");
+    output::note(&format!("evidence kept for {kept}, none for {}\n", not.len()));
     // As a hook: apt goes on unless the user wants otherwise.
     Ok(Status::yes_or_no(not.is_empty() || arguments.hook && !arguments.strict))
 }

@@ -265,7 +265,7 @@ impl Checked {
             text += &(output::styled(output::BAD, &line) + "\n");
         }
         let (vouched, not) = (self.vouched, self.not_vouched.len());
-        text + &format!("{vouched} measurements are vouched for, {not} are not\n")
+        text + &format!("vouched for: {}; not: {not}\n", output::counted(vouched, "measurement"))
     }
 }
 

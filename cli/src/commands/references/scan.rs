@@ -92,14 +92,17 @@ pub(super) fn write(references: &[Reference], out: impl std::io::Write) -> std::
 fn summary(found: &Found, keys: &Keyring) -> String {
     let weak = found.references.iter().filter(|reference| !reference.vouches()).count();
     let mut text = format!(
-        "{} packages vouch for {} files, by {} keys; {} do not vouch\n",
-        found.packages,
-        found.references.len() - weak,
-        keys.certificates().len(),
+        "vouched for: {} of {}, by {}; packages that do not vouch: {}\n",
+        output::counted(found.references.len() - weak, "file"),
+        output::counted(found.packages, "package"),
+        output::counted(keys.certificates().len(), "key"),
         found.not.len(),
     );
     if weak > 0 {
-        text += &format!("{weak} files have digests that are too weak to vouch (MD5, SHA-1)\n");
+        text += &format!(
+            "with digests that are too weak to vouch (MD5, SHA-1): {}\n",
+            output::counted(weak, "file")
+        );
     }
     text
 }

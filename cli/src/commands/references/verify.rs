@@ -38,8 +38,9 @@ pub(crate) fn run(arguments: &VerifyArguments) -> Outcome<Status> {
     }
     let edited = verified.differences.len() - told;
     output::note(&format!(
-        "{} files are as they are vouched for, {told} are not; {edited} configuration files were edited\n",
-        verified.same
+        "as they are vouched for: {}; not: {told}; edited: {}\n",
+        output::counted(verified.same, "file"),
+        output::counted(edited, "configuration file"),
     ));
     Ok(Status::yes_or_no(told == 0))
 }

@@ -14,6 +14,7 @@ use tsem::Digest;
 use tsem::File;
 use tsem::Value;
 
+use super::counted;
 use super::explain::actor;
 use super::explain::lines;
 use super::phrase::Phrase;
@@ -166,9 +167,10 @@ impl fmt::Display for Difference {
         write_behaviour(f, '-', "no longer", &self.removed)?;
         write_behaviour(f, '+', "may now", &self.added)?;
         let (added, removed) = (self.coefficients_added, self.coefficients_removed);
-        writeln!(f, "{added} coefficients added, {removed} removed")?;
+        writeln!(f, "{} added, {removed} removed", counted(added, "coefficient"))?;
         if self.undescribed > 0 {
-            writeln!(f, "{} of them have no description and cannot be compared", self.undescribed)?;
+            let number = self.undescribed;
+            writeln!(f, "without a description, so that they cannot be compared: {number}")?;
         }
         Ok(())
     }
@@ -217,7 +219,7 @@ mod tests {
         let who = "/bin/sh > /usr/sbin/nginx as uid=33 gid=33 caps=none";
         assert_eq!(
             text,
-            format!("+ {who} may now:\n+     read /etc/shadow\n1 coefficients added, 0 removed\n")
+            format!("+ {who} may now:\n+     read /etc/shadow\n1 coefficient added, 0 removed\n")
         );
         let text = diff(&new, &old).to_string();
         assert!(

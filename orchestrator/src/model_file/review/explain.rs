@@ -11,6 +11,7 @@ use serde::Serialize;
 use tsem::Coe;
 use tsem::Digest;
 
+use super::counted;
 use super::phrase::Phrase;
 use super::phrase::Topic;
 use super::phrase::chain_text;
@@ -204,17 +205,13 @@ impl fmt::Display for Explanation {
         let Header { workload, serial, runs, events, losses, .. } = header;
         writeln!(f, "Model of {workload}, serial {serial}, state {}", self.state)?;
         let profile = header.rules.profile.name();
-        writeln!(
-            f,
-            "Learned over {runs} runs and {events} events, {losses} lost, profile {profile}."
-        )?;
-        writeln!(f, "It allows {} distinct events and denies all others.", self.coefficients)?;
+        let (runs, events) = (counted(*runs, "run"), counted(*events, "event"));
+        writeln!(f, "Learned over {runs} and {events}, {losses} lost, profile {profile}.")?;
+        let allowed = counted(self.coefficients, "distinct event");
+        writeln!(f, "It allows {allowed} and denies all others.")?;
         if self.undescribed > 0 {
-            writeln!(
-                f,
-                "{} of them have no description and cannot be reviewed.",
-                self.undescribed
-            )?;
+            let number = self.undescribed;
+            writeln!(f, "Without a description, so that they cannot be reviewed: {number}.")?;
         }
         writeln!(f, "\nRules, and what each gives away:")?;
         for note in &self.rules {
@@ -287,6 +284,10 @@ mod tests {
         let bare = ModelFile::parse(text.as_bytes()).unwrap();
         let explanation = explain(&bare);
         assert_eq!((explanation.undescribed, explanation.programs.len()), (5, 0));
-        assert!(explanation.to_string().contains("5 of them have no description"));
+        assert!(
+            explanation
+                .to_string()
+                .contains("Without a description, so that they cannot be reviewed: 5.")
+        );
     }
 }

@@ -23,8 +23,8 @@ pub enum Mismatch {
 pub enum MergeError {
     /// They do not belong together.
     #[error(
-        "the models differ in their {0}, so they are not of one kind; force the merge if you mean \
-         it"
+        "the models differ in their {0}, so they are not of one kind; add --force to merge them all \
+         the same"
     )]
     Differ(&'static str),
     /// There is no higher serial.

@@ -24,6 +24,7 @@ use crate::model_file::header::rule_lines;
 use crate::model_file::model::Described;
 use crate::model_file::model::ModelFile;
 use crate::model_file::model::Seen;
+use crate::model_file::review::counted;
 
 const SHELLS: [&str; 10] =
     ["sh", "bash", "dash", "zsh", "ksh", "ash", "fish", "csh", "tcsh", "busybox"];
@@ -65,11 +66,11 @@ pub(super) fn of_model(model: &ModelFile, signature: SignatureStatus) -> Vec<(Co
     let accepted = model.described().filter(|(_, entry)| entry.seen == Seen::Accepted).count();
     let (low, high) = header.rules.ephemeral;
     let facts = [
-        (header.losses > 0, Code::Losses, format!("{} lost events", header.losses)),
+        (header.losses > 0, Code::Losses, counted(header.losses, "lost event")),
         (signature == SignatureStatus::Unsigned, Code::Unsigned, header.workload.to_string()),
         (header.runs < 2, Code::OneRun, format!("runs {}", header.runs)),
-        (undescribed > 0, Code::Undescribed, format!("{undescribed} coefficients")),
-        (accepted > 0, Code::Accepted, format!("{accepted} coefficients")),
+        (undescribed > 0, Code::Undescribed, counted(undescribed, "coefficient")),
+        (accepted > 0, Code::Accepted, counted(accepted, "coefficient")),
         (low < EPHEMERAL_DEFAULT.0, Code::WidePorts, format!("rule ephemeral {low}-{high}")),
     ];
     let facts = facts.into_iter().filter(|(found, ..)| *found).map(|(_, code, at)| (code, at));
