@@ -6,7 +6,7 @@ them with dpkg into a root directory of its own, which is bound to the path that
 its own: the host's packages, keys and lists are neither read nor changed. The model is learned on the older version with
 `--references` and signed; then, each time after a fresh scan of what is installed:
 
-  the signed upgrade runs to the same state without a denial; a flipped octet, an unsigned build and another
+  the signed upgrade runs to the same state without a denial, also under an agent outside the orchestrator; a flipped octet, an unsigned build and another
   signer's build of the same version, a downgrade and an expired key are denied, and the denial says which it is.
 
 The same upgrade under a model of plain digests is denied first, and goes through after `model rebase`.
@@ -173,12 +173,12 @@ class Machine:
                      "--", self.workload)
         return json.loads(summary.read_text())["learned"]
 
-    def enforce(self, model, referred=True):
+    def enforce(self, model, referred=True, tma="orchestrator"):
         summary = self.home / "summary.json"
         summary.unlink(missing_ok=True)
         options = ["--references", self.references] if referred else []
-        done = self.quixote("enforce", "--on-violation", "deny", "--summary", summary, *options, model, "--", self.workload,
-                            check=False)
+        done = self.quixote("enforce", "--tma", tma, "--on-violation", "deny", "--summary", summary, *options, model, "--",
+                            self.workload, check=False)
         if not summary.exists():
             raise Failed(f"enforce did not run: {done.stderr}")
         return json.loads(summary.read_text()), done
@@ -190,15 +190,15 @@ def expect(condition, what, done=None):
     print(f"ok  {what}", flush=True)
 
 
-def allowed(machine, model, state, what, referred=True):
-    summary, done = machine.enforce(model, referred)
+def allowed(machine, model, state, what, referred=True, tma="orchestrator"):
+    summary, done = machine.enforce(model, referred, tma)
     expect(summary["counts"]["denied"] == 0 and done.returncode == 0, f"{what}: runs, nothing is denied", done)
     expect(state in (None, summary["state"]), f"{what}: the state is the model's", done)
     return done.stdout
 
 
-def denied(machine, model, why, what):
-    summary, done = machine.enforce(model)
+def denied(machine, model, why, what, tma="orchestrator"):
+    summary, done = machine.enforce(model, tma=tma)
     expect(summary["counts"]["denied"] > 0 and done.returncode != 0, f"{what}: is denied", done)
     expect(why in done.stderr, f"{what}: the denial says '{why}'", done)
 
@@ -237,11 +237,17 @@ def referred(machine, first, upgrade, downgrade, rebuilt, good, other, old):
     machine.scan()
     said = allowed(machine, model, learned["state"], "the signed upgrade")
     expect("1.1-1" in said, "it is the upgrade that ran")
+    allowed(machine, model, learned["state"], "the signed upgrade, by --tma process", tma="process")
+    elsewhere = machine.learn(machine.home / "elsewhere.model", "--references", machine.references, "--tma", "process", "--signer",
+                              old.fingerprint)
+    expect(any("quixote-greet amd64 1.1-1" in rule["rule"] for rule in elsewhere["rules"]),
+           "learning by --tma process proposes the package")
 
     library = machine.root / PLACE[1:] / "lib/libgreet.so.1"
     octets = library.read_bytes()
     library.write_bytes(octets.replace(b"greetings", b"Greetings", 1))
     denied(machine, model, "the file was changed", "one changed octet in the library")
+    denied(machine, model, "the file was changed", "the same, by --tma process", tma="process")
     library.write_bytes(octets)
     allowed(machine, model, learned["state"], "the octet put back")
 

@@ -88,6 +88,8 @@ pub struct Bounds {
     pub made: usize,
     /// The same in octets, each path with 4 more, for [`CompactMemory`].
     pub made_octets: usize,
+    /// Contents at paths that packages vouch for; whoever sets the engine up keeps to it.
+    pub references: usize,
 }
 
 impl Default for Bounds {
@@ -100,6 +102,7 @@ impl Default for Bounds {
             pending: 1 << 17,
             made: 1 << 20,
             made_octets: 1 << 20,
+            references: References::BOUND_DEFAULT,
         }
     }
 }
@@ -351,7 +354,7 @@ impl<M: Memory> Engine<M> {
     fn observe(&self, event: &Description, task: TaskIndex) -> Result<ObservedCell, Loss> {
         let mut cell = event.cell.clone();
         canonicalise(&mut cell, event.pid);
-        self.refer(&mut cell);
+        self.setup.references.refer(&mut cell);
         let makers = self.makers_of(&cell, task);
         let targets = self.name_targets(&mut cell, event)?;
         Ok(ObservedCell { coe: event.coe, cell, makers, targets })
@@ -365,15 +368,6 @@ impl<M: Memory> Engine<M> {
                 if !references.of(file.digest, &file.place.path).is_zero())
         };
         !references.is_empty() && cell.values.iter().any(vouched)
-    }
-
-    /// Gives every file the reference that vouches for it; what a source says of it is not believed.
-    fn refer(&self, cell: &mut Cell) {
-        for value in &mut cell.values {
-            if let Value::File(file) = value {
-                file.reference = self.setup.references.of(file.digest, &file.place.path);
-            }
-        }
     }
 
     fn makers_of(&self, cell: &Cell, task: TaskIndex) -> Vec<Makers> {

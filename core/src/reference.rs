@@ -11,7 +11,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::Cell;
 use crate::Digest;
+use crate::Value;
 
 /// Opens what a reference's identity is the digest of.
 const IDENTITY_VERSION: u8 = 1;
@@ -308,6 +310,21 @@ impl References {
         }
         let key = (content, Digest::of(&[path]));
         self.by_file.get(&key).copied().unwrap_or(Digest::ZERO)
+    }
+
+    /// Gives every file the reference that vouches for it; what the cell says of it is not believed.
+    pub fn refer(&self, cell: &mut Cell) {
+        for value in &mut cell.values {
+            if let Value::File(file) = value {
+                file.reference = self.of(file.digest, &file.place.path);
+            }
+        }
+    }
+
+    /// What two tables are compared by: D = HF(D || entry) over every entry, ascending, from zeros.
+    pub fn digest(&self) -> Digest {
+        self.entries()
+            .fold(Digest::ZERO, |digest, entry| Digest::of(&[&digest.0, &entry.to_octets()]))
     }
 
     /// Whether nothing is vouched for.

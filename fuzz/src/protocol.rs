@@ -39,7 +39,7 @@ impl Host for Bench {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds { coefficients: 64, forensics: 8, processes: 8, ..Bounds::default() }
+        Bounds { coefficients: 64, forensics: 8, processes: 8, references: 8, ..Bounds::default() }
     }
 
     fn engine(&mut self, setup: Setup) -> Engine {

@@ -103,12 +103,17 @@ pub enum AgentError {
     /// It says that it has another model than it was given.
     #[error("the agent computed another header digest or state than the model's")]
     OtherModel,
-    /// A model with reference rules; references are not carried to agents yet.
+    /// More contents that packages vouch for than it keeps.
     #[error(
-        "the model has reference rules, and references are not carried to an agent outside the \
-         orchestrator; run it without --tma"
+        "the packages that the model names have {files} files, and the agent has room for {room}; \
+         run it where there is more, or carry a model of digests over with 'quixote model rebase'"
     )]
-    References,
+    TooManyReferences {
+        /// How many there are.
+        files: usize,
+        /// How many it keeps.
+        room: usize,
+    },
     /// A model whose header it cannot hold.
     #[error("the model does not fit the agent: it has room for {0} coefficients")]
     TooLarge(usize),
@@ -147,6 +152,7 @@ fn refusal(failure: Failure) -> &'static str {
         Failure::NotKept => "it could not keep whom to trust",
         Failure::Identity => "a process is not what it was said to be",
         Failure::Row => "it has no such row",
+        Failure::References => "the references are not sorted, or not as many as was said",
         _ => "for a reason that this version does not know",
     }
 }

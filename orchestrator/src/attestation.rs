@@ -4,7 +4,9 @@ use serde::Serialize;
 use thiserror::Error;
 use tma_protocol::attestation::AttestationError;
 use tma_protocol::attestation::Claims;
+use tma_protocol::attestation::VouchedFor;
 use tsem::Platform;
+use tsem::References;
 
 use crate::model_file::model::ModelFile;
 
@@ -73,11 +75,13 @@ pub struct Agreement {
     pub complete: bool,
     /// The agent was shown every event; no verdict cache stood before it.
     pub every_event: bool,
+    /// It names files by these very references; `None` where none were given to compare with.
+    pub references: Option<bool>,
 }
 
 impl Agreement {
-    /// Compares.
-    pub fn of(claims: &Claims, model: &ModelFile) -> Self {
+    /// Compares; `references` is what packages vouch for under this model, where that is known.
+    pub fn of(claims: &Claims, model: &ModelFile, references: Option<&References>) -> Self {
         let platform = Platform { base: claims.base, aggregate: claims.aggregate };
         Self {
             header: claims.header == model.header().digest(),
@@ -86,6 +90,7 @@ impl Agreement {
             enforced: claims.mode == "enforcing",
             complete: claims.counts.losses() == 0,
             every_event: claims.cached.is_none(),
+            references: references.map(|table| claims.references == VouchedFor::of(table)),
         }
     }
 
@@ -93,6 +98,7 @@ impl Agreement {
     /// it was not shown again what it had found in the model.
     pub fn holds(&self, cache: bool) -> bool {
         let seen = self.complete && (cache || self.every_event);
-        self.header && self.coefficients && self.state && seen
+        let vouched = self.references.unwrap_or(true);
+        self.header && self.coefficients && self.state && seen && vouched
     }
 }

@@ -48,9 +48,11 @@ use tsem::ObservedTask;
 use tsem::OnViolation;
 use tsem::Platform;
 use tsem::ProcessId;
+use tsem::References;
 use tsem::Rules;
 use tsem::TaskIdentity;
 use tsem::Verdict;
+use tsem::Vouched;
 
 use crate::agent::AgentError;
 use crate::agent::Attested;
@@ -68,6 +70,8 @@ use witness::Witness;
 
 /// Coefficients in one message; the shortest message that an agent may insist on holds them.
 const COEFFICIENTS_AT_ONCE: usize = 28;
+/// References in one message, likewise.
+const REFERENCES_AT_ONCE: usize = 9;
 /// Octets of header in one message.
 const HEADER_AT_ONCE: usize = 900;
 /// Asking again for a record that changed while it was read.
@@ -84,6 +88,8 @@ pub struct Orders<'a> {
     pub platform: Platform,
     /// The model's rules, to name identities as the agent does.
     pub rules: &'a Rules,
+    /// What packages vouch for here, verified by us.
+    pub references: &'a References,
     /// The canonical text of the model's header.
     pub header: &'a str,
     /// Good coefficients, sorted.
@@ -123,6 +129,7 @@ pub struct RemoteAgent {
     mode: Mode,
     on_violation: OnViolation,
     rules: Rules,
+    references: References,
     observer: Arc<dyn Observer>,
     /// What was fetched and never changes.
     mirror: Mutex<Mirror>,
@@ -155,6 +162,12 @@ impl RemoteAgent {
         if orders.coefficients.len() > hello.bounds.coefficients {
             return Err(AgentError::TooLarge(hello.bounds.coefficients));
         }
+        if orders.references.len() > hello.bounds.references {
+            return Err(AgentError::TooManyReferences {
+                files: orders.references.len(),
+                room: hello.bounds.references,
+            });
+        }
         let link = Link::new(wire, (sealer, opener), hello.message_max, patience);
         load(&link, orders)?;
         let shadow = (hello.bounds.forensics == 0).then(|| Shadow::new(orders));
@@ -167,6 +180,7 @@ impl RemoteAgent {
             mode: orders.mode,
             on_violation: orders.on_violation,
             rules: orders.rules.clone(),
+            references: orders.references.clone(),
             observer,
             mirror: Mutex::default(),
             unasked: AtomicU64::new(0),
@@ -298,8 +312,8 @@ impl RemoteAgent {
     fn tell_violations(&self) -> Result<(), AgentError> {
         let mut mirror = self.mirror();
         let from = mirror.forensics;
-        let forensics = fetch(&self.link, Table::Forensics, from, record::read_forensic)?;
-        mirror.fetch_tasks(&self.link, &self.rules)?;
+        let forensics = self.fetch_forensics(from)?;
+        self.fetch_tasks(&mut mirror)?;
         mirror.forensics += forensics.len();
         let observation = Observation { tasks: mirror.tasks.clone(), events: Vec::new() };
         for forensic in &forensics {
@@ -356,10 +370,11 @@ impl RemoteAgent {
                 cached: self.cached(),
             });
         }
-        let events: Vec<ObservedEvent> = fetch(link, Table::Events, 0, record::read_event)?;
-        let forensics: Vec<Forensic> = fetch(link, Table::Forensics, 0, record::read_forensic)?;
+        let mut events: Vec<ObservedEvent> = fetch(link, Table::Events, 0, record::read_event)?;
+        events.iter_mut().for_each(|event| self.references.refer(&mut event.observed.cell));
+        let forensics = self.fetch_forensics(0)?;
         let mut mirror = self.mirror();
-        mirror.fetch_tasks(link, &self.rules)?;
+        self.fetch_tasks(&mut mirror)?;
         let tasks = mirror.tasks.clone();
         let fits = |event: &ObservedEvent| event_fits(event, tasks.len());
         if !events.iter().all(fits) || !forensics.iter().all(|forensic| fits(&forensic.event)) {
@@ -376,29 +391,38 @@ impl RemoteAgent {
         })
     }
 
-    fn cached(&self) -> u64 {
-        self.cache.as_ref().map_or(0, VerdictCache::hits)
+    /// Forensics from a row on, with what the references make of their files.
+    fn fetch_forensics(&self, from: usize) -> Result<Vec<Forensic>, AgentError> {
+        let mut forensics: Vec<Forensic> =
+            fetch(&self.link, Table::Forensics, from, record::read_forensic)?;
+        let cells = forensics.iter_mut().map(|forensic| &mut forensic.event.observed.cell);
+        cells.for_each(|cell| self.references.refer(cell));
+        Ok(forensics)
     }
-}
 
-impl Mirror {
     /// Takes over the tasks that have come to be; each refers to earlier ones only.
-    fn fetch_tasks(&mut self, link: &Link, rules: &Rules) -> Result<(), AgentError> {
-        let from = self.tasks.len();
-        let more: Vec<ObservedTask> = fetch(link, Table::Tasks, from, record::read_task)?;
-        for task in more {
-            let row = self.tasks.len();
+    fn fetch_tasks(&self, mirror: &mut Mirror) -> Result<(), AgentError> {
+        let from = mirror.tasks.len();
+        let more: Vec<ObservedTask> = fetch(&self.link, Table::Tasks, from, record::read_task)?;
+        for mut task in more {
+            let row = mirror.tasks.len();
             let exec_fits = task.exec.as_ref().is_none_or(|exec| cell_fits(exec, row));
             if (task.parent.0 as usize >= row && row > 0) || !exec_fits {
                 return Err(AgentError::Record);
             }
-            self.tasks.push(task);
+            task.exec.iter_mut().for_each(|exec| self.references.refer(&mut exec.cell));
+            mirror.tasks.push(task);
         }
-        if self.identities.len() < self.tasks.len() {
-            let tasks = Observation { tasks: self.tasks.clone(), events: Vec::new() };
-            self.identities = tasks.identities(rules).map_err(|_| AgentError::Record)?;
+        if mirror.identities.len() < mirror.tasks.len() {
+            let tasks = Observation { tasks: mirror.tasks.clone(), events: Vec::new() };
+            let identities = tasks.identities(&self.rules);
+            mirror.identities = identities.map_err(|_| AgentError::Record)?;
         }
         Ok(())
+    }
+
+    fn cached(&self) -> u64 {
+        self.cache.as_ref().map_or(0, VerdictCache::hits)
     }
 }
 
@@ -472,8 +496,13 @@ fn load(link: &Link, orders: &Orders<'_>) -> Result<(), AgentError> {
         platform: orders.platform,
         coefficients: orders.coefficients.len() as u32,
         header: orders.header.len() as u32,
+        references: orders.references.len() as u32,
     };
     done(&link.ask(&Request::Load(load))?)?;
+    let vouched: Vec<_> = orders.references.entries().map(Vouched::to_octets).collect();
+    for part in vouched.chunks(REFERENCES_AT_ONCE) {
+        tell(link, &Request::References(part))?;
+    }
     for part in orders.header.as_bytes().chunks(HEADER_AT_ONCE) {
         tell(link, &Request::Header(part))?;
     }

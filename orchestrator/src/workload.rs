@@ -260,9 +260,6 @@ fn agent_of(
         return Ok(Arc::new(LocalAgent::new(engine_of(workload), observer)));
     }
     let unusable = |source| TmaError::Agent { tma: workload.tma.clone(), source };
-    if !workload.rules.references.is_empty() {
-        return Err(unusable(AgentError::References).into());
-    }
     let signature = workload.signature.as_ref();
     let keys = signature.map_or(&[][..], |signature| &signature.keys);
     let session = workload.tma.connect(keys)?;
@@ -272,6 +269,7 @@ fn agent_of(
         on_violation: workload.on_violation,
         platform: workload.platform,
         rules: &workload.rules,
+        references: &workload.references,
         header: &header,
         coefficients: &workload.coefficients,
         signed: signature.map(|signature| &signature.signed),

@@ -20,6 +20,7 @@ use ed25519_dalek::Signature;
 use ed25519_dalek::VerifyingKey;
 use tsem::Counts;
 use tsem::Digest;
+use tsem::References;
 
 use crate::Identity;
 use crate::bound::NONCE;
@@ -53,6 +54,7 @@ mod private {
     pub(super) const CACHED: i64 = -70_011;
     pub(super) const SIGNER: i64 = -70_012;
     pub(super) const IN_SESSION: i64 = -70_013;
+    pub(super) const REFERENCES: i64 = -70_014;
 }
 
 /// The type octet of a UEID that is random: here a digest of the agent's key.
@@ -89,11 +91,41 @@ pub struct Claims {
     pub coefficients: u64,
     /// Events that a cache in front of the agent answered; `None` where it is shown every event.
     pub cached: Option<u64>,
+    /// What the orchestrator says that packages vouch for, and the agent names by them; `None` where
+    /// every content counts by its digest.
+    pub references: Option<VouchedFor>,
     /// The model key whose signature the agent has checked itself; `None` if it took the
     /// orchestrator's word.
     pub signer: Option<[u8; 32]>,
     /// The session that brought the model still holds.
     pub in_session: bool,
+}
+
+/// A table of references, by what two tables are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VouchedFor {
+    /// Contents at paths.
+    pub files: u64,
+    /// [`References::digest`].
+    pub digest: Digest,
+}
+
+impl VouchedFor {
+    /// Of a table; `None` if nothing is vouched for.
+    pub fn of(references: &References) -> Option<Self> {
+        let files = references.len() as u64;
+        (files > 0).then(|| Self { files, digest: references.digest() })
+    }
+
+    fn to_cbor(self) -> Value {
+        Value::Array(vec![Value::from(self.files), Value::Bytes(self.digest.0.to_vec())])
+    }
+
+    fn from_cbor(value: &Value) -> Option<Self> {
+        let [files, digest] = value.as_array()?.as_slice() else { return None };
+        let digest = digest.as_bytes()?.as_slice().try_into().ok()?;
+        Some(Self { files: number(files)?, digest: Digest(digest) })
+    }
 }
 
 /// Why a statement does not hold.
@@ -191,6 +223,7 @@ impl Claims {
             (private::CACHED, self.cached.map_or(Value::Null, Value::from)),
             (private::SIGNER, self.signer.map_or(Value::Null, |key| Value::Bytes(key.to_vec()))),
             (private::IN_SESSION, Value::Bool(self.in_session)),
+            (private::REFERENCES, self.references.map_or(Value::Null, VouchedFor::to_cbor)),
         ];
         Value::Map(pairs.into_iter().map(|(label, value)| (Value::from(label), value)).collect())
     }
@@ -212,6 +245,7 @@ impl Claims {
         let version = claim(registered::SWVERSION)?.as_array()?.first()?.as_text()?;
         let signer = claim(private::SIGNER)?;
         let cached = claim(private::CACHED)?;
+        let references = claim(private::REFERENCES)?;
         Some(Self {
             nonce: octets(registered::NONCE).filter(|nonce| NONCE.contains(&nonce.len()))?.clone(),
             agent: Digest(ueid.try_into().ok()?),
@@ -227,6 +261,10 @@ impl Claims {
             counts: counts_from_cbor(claim(private::COUNTS)?)?,
             coefficients: number(claim(private::COEFFICIENTS)?)?,
             cached: if cached.is_null() { None } else { Some(number(cached)?) },
+            references: match references {
+                Value::Null => None,
+                references => Some(VouchedFor::from_cbor(references)?),
+            },
             signer: match signer {
                 Value::Null => None,
                 signer => Some(signer.as_bytes()?.as_slice().try_into().ok()?),
@@ -300,6 +338,7 @@ mod tests {
             counts: Counts { events: u64::MAX, denied: 3, ..Counts::default() },
             coefficients: u64::MAX,
             cached: Some(u64::MAX),
+            references: Some(VouchedFor { files: u64::MAX, digest: Digest([9; 32]) }),
             signer: Some([8; 32]),
             in_session: true,
         }

@@ -19,6 +19,7 @@ use tsem::Measurement;
 use tsem::Mode;
 use tsem::References;
 use tsem::Setup;
+use tsem::Vouched;
 
 use crate::AgentHello;
 use crate::Deframer;
@@ -33,6 +34,7 @@ use crate::Pins;
 use crate::Sealer;
 use crate::SessionError;
 use crate::attestation::Claims;
+use crate::attestation::VouchedFor;
 use crate::bound::MESSAGE_LEAST;
 use crate::bound::MESSAGE_MAX;
 use crate::bound::MODEL_KEYS_MAX;
@@ -197,6 +199,10 @@ enum Phase<E> {
 struct Loading<E> {
     load: Load,
     header: HeaderReader,
+    references: References,
+    /// Content and path of the last of them.
+    last_vouched: Option<(Digest, Digest)>,
+    vouched: Option<VouchedFor>,
     read: Option<(ModelHeader, E)>,
     state: Option<Measurement>,
     last: Option<Digest>,
@@ -213,6 +219,7 @@ struct Judging<E> {
     header: Digest,
     model_state: Digest,
     signer: Option<[u8; 32]>,
+    vouched: Option<VouchedFor>,
     cached: u64,
     /// The session that brought the model holds.
     live: bool,
@@ -368,7 +375,10 @@ impl<H: Host> Agent<H> {
             }
             Request::Load(load) => Ok(Some(done(self.load(*load)))),
             Request::Seal => Ok(Some(self.seal().unwrap_or_else(Reply::Failed))),
-            Request::Header(_) | Request::Signature { .. } | Request::Coefficients(_) => {
+            Request::References(_)
+            | Request::Header(_)
+            | Request::Signature { .. }
+            | Request::Coefficients(_) => {
                 self.part(request)?;
                 Ok(None)
             }
@@ -396,12 +406,17 @@ impl<H: Host> Agent<H> {
         if !matches!(self.phase, Phase::Empty) {
             return Err(Failure::Phase);
         }
-        if load.coefficients as usize > self.host.bounds().coefficients {
+        let bounds = self.host.bounds();
+        let (coefficients, references) = (load.coefficients as usize, load.references as usize);
+        if coefficients > bounds.coefficients || references > bounds.references {
             return Err(Failure::TooMuch);
         }
         self.phase = Phase::Loading(Box::new(Loading {
             load,
             header: HeaderReader::new(),
+            references: References::with_bound(references),
+            last_vouched: None,
+            vouched: None,
             read: None,
             state: None,
             last: None,
@@ -423,6 +438,7 @@ impl<H: Host> Agent<H> {
             return Ok(());
         }
         let taken = match request {
+            Request::References(entries) => loading.references(entries),
             Request::Header(part) => loading.header_part(part, &mut self.host),
             Request::Signature { statement, signature } => loading.signature(statement, *signature),
             Request::Coefficients(coefficients) => loading.coefficients(coefficients),
@@ -562,6 +578,7 @@ impl<H: Host> Agent<H> {
             counts: summary.counts,
             coefficients: summary.good,
             cached,
+            references: judging.vouched,
             signer: judging.signer,
             in_session: judging.live,
         }
@@ -616,6 +633,19 @@ impl Session {
 }
 
 impl<E: ModelEngine> Loading<E> {
+    fn references(&mut self, entries: &[[u8; Vouched::SIZE]]) -> Result<(), Failure> {
+        for entry in entries {
+            let vouched = Vouched::from_octets(entry);
+            let place = (vouched.content, vouched.path);
+            if self.read.is_some() || self.last_vouched.is_some_and(|last| last >= place) {
+                return Err(Failure::References);
+            }
+            self.references.insert(vouched).map_err(|_| Failure::References)?;
+            self.last_vouched = Some(place);
+        }
+        Ok(())
+    }
+
     fn header_part(
         &mut self,
         part: &[u8],
@@ -633,9 +663,11 @@ impl<E: ModelEngine> Loading<E> {
         let header = header.finish().map_err(|_| Failure::Header)?;
         let Load { mode, on_violation, platform, .. } = self.load;
         let rules = header.rules.clone();
-        // No message carries references yet: under reference rules nothing is vouched for here, so
-        // what they name counts by its digest and is outside the model.
-        let references = References::default();
+        let references = core::mem::take(&mut self.references);
+        if references.len() != self.load.references as usize {
+            return Err(Failure::References);
+        }
+        self.vouched = VouchedFor::of(&references);
         let bounds = host.bounds();
         let setup = Setup { mode, on_violation, rules, references, platform, bounds };
         self.state = Some(Measurement::new(&header.platform));
@@ -708,7 +740,7 @@ impl<E: ModelEngine> Loading<E> {
         signer: Option<[u8; 32]>,
     ) -> Result<Box<Judging<E>>, Failure> {
         // What was needed to load is given back before what is needed to judge is taken.
-        let Self { read, load, .. } = {
+        let Self { read, load, vouched, .. } = {
             let boxed = self;
             *boxed
         };
@@ -719,6 +751,7 @@ impl<E: ModelEngine> Loading<E> {
             header: computed.header,
             model_state: computed.state,
             signer,
+            vouched,
             cached: 0,
             live: true,
         }))

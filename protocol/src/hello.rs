@@ -76,9 +76,7 @@ impl AgentHello {
         out.u8(self.locality as u8);
         out.u8(u8::from(self.provisioned));
         out.u16(self.message_max as u16);
-        let Bounds { coefficients, forensics, tasks, processes, pending, made, made_octets } =
-            self.bounds;
-        for bound in [coefficients, forensics, tasks, processes, pending, made, made_octets] {
+        for bound in bounds_in_order(self.bounds) {
             out.u32(u32::try_from(bound).unwrap_or(u32::MAX));
         }
         out.octets(&self.signing);
@@ -105,12 +103,27 @@ impl AgentHello {
             pending: bound()?,
             made: bound()?,
             made_octets: bound()?,
+            references: bound()?,
         };
         let signing = reader.array()?;
         let version = printable(reader.text(AGENT_VERSION_MAX)?);
         reader.end()?;
         Ok(Self { locality, provisioned, message_max, bounds, signing, version })
     }
+}
+
+fn bounds_in_order(bounds: Bounds) -> [usize; 8] {
+    let Bounds {
+        coefficients,
+        forensics,
+        tasks,
+        processes,
+        pending,
+        made,
+        made_octets,
+        references,
+    } = bounds;
+    [coefficients, forensics, tasks, processes, pending, made, made_octets, references]
 }
 
 /// An agent's own word about itself is shown to people: it cannot hold anything else than text.

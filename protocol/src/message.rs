@@ -18,6 +18,7 @@ use tsem::ProcessId;
 use tsem::Reason;
 use tsem::TEXT_MAX;
 use tsem::Verdict;
+use tsem::Vouched;
 
 use crate::bound::HEADER_MAX;
 use crate::bound::MESSAGE_MAX;
@@ -64,6 +65,8 @@ pub struct Load {
     pub coefficients: u32,
     /// How many octets of header follow.
     pub header: u32,
+    /// How many contents that packages vouch for follow.
+    pub references: u32,
 }
 
 /// Which events an agent is shown.
@@ -120,6 +123,8 @@ pub enum Failure {
     Identity = 12,
     /// There is no such row.
     Row = 13,
+    /// The references are not ascending, or not as many as said before the header was complete.
+    References = 14,
 }
 
 /// What is asked of an agent.
@@ -131,6 +136,9 @@ pub enum Request<'a> {
     Reset,
     /// A model follows. Answered.
     Load(Load),
+    /// The next contents that packages vouch for, ascending, each as `tsem::Vouched` has it; all
+    /// come before the header. Not answered.
+    References(&'a [[u8; Vouched::SIZE]]),
     /// The next part of its header. Not answered.
     Header(&'a [u8]),
     /// The signed statement about it, and an Ed25519 signature. Not answered.
@@ -286,6 +294,7 @@ mod kind {
     pub(super) const SIGNATURE: u8 = 0x05;
     pub(super) const COEFFICIENTS: u8 = 0x06;
     pub(super) const SEAL: u8 = 0x07;
+    pub(super) const REFERENCES: u8 = 0x08;
     pub(super) const STARTED: u8 = 0x10;
     pub(super) const FORKED: u8 = 0x11;
     pub(super) const EXITED: u8 = 0x12;
@@ -323,6 +332,11 @@ fn read_request<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Request<'a>, Me
             Request::Coefficients(coefficients)
         }
         kind::SEAL => Request::Seal,
+        kind::REFERENCES => {
+            let (entries, rest) = reader.rest().as_chunks();
+            Reader(rest).end()?;
+            Request::References(entries)
+        }
         kind::STARTED => Request::Started(read_process(reader)?),
         kind::FORKED => {
             Request::Forked { parent: read_process(reader)?, child: read_process(reader)? }
@@ -393,6 +407,7 @@ const FAILURES: &[(u8, Failure)] = &[
     (Failure::NotKept as u8, Failure::NotKept),
     (Failure::Identity as u8, Failure::Identity),
     (Failure::Row as u8, Failure::Row),
+    (Failure::References as u8, Failure::References),
 ];
 const VERDICTS: [Verdict; 3] = [Verdict::Allow, Verdict::Deny, Verdict::Kill];
 
@@ -434,6 +449,7 @@ fn read_load(reader: &mut Reader<'_>) -> Result<Load, MessageError> {
         platform: Platform { base: reader.digest()?, aggregate: reader.digest()? },
         coefficients: reader.u32()?,
         header: reader.u32()?,
+        references: reader.u32()?,
     };
     if load.header as usize > HEADER_MAX { Err(MessageError::TooLong) } else { Ok(load) }
 }
@@ -530,6 +546,7 @@ impl Request<'_> {
             Self::Signature { .. } => kind::SIGNATURE,
             Self::Coefficients(_) => kind::COEFFICIENTS,
             Self::Seal => kind::SEAL,
+            Self::References(_) => kind::REFERENCES,
             Self::Started(_) => kind::STARTED,
             Self::Forked { .. } => kind::FORKED,
             Self::Exited(_) => kind::EXITED,
@@ -558,6 +575,7 @@ impl Request<'_> {
                 out.text(statement);
             }
             Self::Coefficients(coefficients) => out.octets(coefficients.as_flattened()),
+            Self::References(entries) => out.octets(entries.as_flattened()),
             Self::Started(process) | Self::Exited(process) => out.u64(process.0),
             Self::Forked { parent, child } => {
                 out.u64(parent.0);
@@ -604,6 +622,7 @@ fn write_load(load: &Load, out: &mut Vec<u8>) {
     out.octets(&load.platform.aggregate.0);
     out.u32(load.coefficients);
     out.u32(load.header);
+    out.u32(load.references);
 }
 
 fn write_effect(effect: &Effect<'_>, out: &mut Vec<u8>) {

@@ -14,7 +14,9 @@ use tsem::ObservedCell;
 use tsem::ObservedEvent;
 use tsem::ObservedTask;
 use tsem::ProcessId;
+use tsem::References;
 use tsem::TaskIndex;
+use tsem::Value;
 
 use crate::bound::CELL_MAX;
 use crate::bound::ROW_MAX;
@@ -126,8 +128,12 @@ impl Rows {
 fn write_cell(observed: &ObservedCell, out: &mut Vec<u8>) {
     out.octets(&tsem::encode_coe(&observed.coe));
     let mut cell = Vec::new();
-    // A cell that was judged has an encoding.
-    let _ = tsem::encode_cell(&observed.cell, &mut cell);
+    // A cell that was judged has an encoding. Which references vouch for its files the reader knows
+    // as well: it is the one who sent them.
+    let _ = match unreferred(&observed.cell) {
+        Some(plain) => tsem::encode_cell(&plain, &mut cell),
+        None => tsem::encode_cell(&observed.cell, &mut cell),
+    };
     out.text(&cell);
     out.u8(observed.makers.len() as u8);
     for makers in &observed.makers {
@@ -139,6 +145,16 @@ fn write_cell(observed: &ObservedCell, out: &mut Vec<u8>) {
     }
     out.u8(observed.targets.len() as u8);
     observed.targets.iter().for_each(|target| out.u32(target.0));
+}
+
+/// The cell without what references make of its files; `None` where they make nothing of it.
+fn unreferred(cell: &Cell) -> Option<Cell> {
+    let refers = |value: &Value| matches!(value, Value::File(file) if !file.reference.is_zero());
+    cell.values.iter().any(refers).then(|| {
+        let mut plain = cell.clone();
+        References::with_bound(0).refer(&mut plain);
+        plain
+    })
 }
 
 fn read_cell(reader: &mut Reader<'_>) -> Result<ObservedCell, MessageError> {

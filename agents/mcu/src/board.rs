@@ -102,6 +102,7 @@ impl Budget {
             pending: 4,
             made: 0,
             made_octets: 1024,
+            references: 0,
         },
         message_max: 1024,
     };
@@ -117,6 +118,7 @@ impl Budget {
             pending: 16,
             made: 0,
             made_octets: 4096,
+            references: 0,
         },
         message_max: 2048,
     };

@@ -30,6 +30,7 @@ const BOUNDS: Bounds = Bounds {
     pending: 1 << 15,
     made: 1 << 15,
     made_octets: 0,
+    references: 1 << 16,
 };
 
 /// Serves for as long as the machine runs.

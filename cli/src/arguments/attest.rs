@@ -79,6 +79,10 @@ pub(crate) struct VerifyAttestationArguments {
     /// Accept that a verdict cache answered what the agent had allowed before
     #[arg(long)]
     pub(crate) allow_cache: bool,
+    /// What packages vouch for where the workload runs, from 'quixote references scan' there; compared with what the
+    /// agent was told
+    #[arg(long, value_name = "FILE", requires = "model", value_hint = ValueHint::FilePath)]
+    pub(crate) references: Option<PathBuf>,
     /// Use a model that nobody has signed
     #[arg(long)]
     pub(crate) allow_unsigned: bool,

@@ -134,8 +134,6 @@ struct Vouching {
 impl Vouching {
     fn of(arguments: &LearnArguments, rules: &Rules) -> Outcome<Self> {
         let known = &rules.references;
-        let needed = arguments.references.is_some() || !known.is_empty();
-        machine_references::for_agent(needed, &arguments.run.tma)?;
         let Some(path) = &arguments.references else {
             let _ = machine_references::table(None, known, true)?;
             return Ok(Self::default());

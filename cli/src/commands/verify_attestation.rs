@@ -11,6 +11,7 @@ use orchestrator::model_file::trust::Unverified;
 use serde::Serialize;
 use tma_protocol::attestation::Claims;
 use tma_protocol::attestation::STATEMENT_MAX;
+use tma_protocol::attestation::VouchedFor;
 use tsem::Digest;
 
 use crate::arguments::attest::VerifyAttestationArguments;
@@ -21,6 +22,7 @@ use crate::failure::OrFail;
 use crate::failure::Outcome;
 use crate::output;
 use crate::run;
+use crate::run::machine_references;
 
 /// What was found, as JSON.
 #[derive(Serialize)]
@@ -37,8 +39,16 @@ struct Finding {
     denied: u64,
     losses: u64,
     cached: Option<u64>,
+    references: Option<Vouching>,
     signature_checked_by_agent: bool,
     agreement: Option<Agreement>,
+}
+
+/// What the agent was told that packages vouch for.
+#[derive(Serialize)]
+struct Vouching {
+    files: u64,
+    digest: String,
 }
 
 pub(crate) fn run(arguments: &VerifyAttestationArguments) -> Outcome<Status> {
@@ -79,7 +89,11 @@ fn agreement(
     } else {
         run::verify(unverified, path, arguments.trust.as_deref())?.into_inner()
     };
-    Ok(Some(Agreement::of(claims, &model)))
+    let rules = &model.rules().references;
+    let references = arguments.references.as_deref();
+    let table = references.map(|path| machine_references::table(Some(path), rules, true));
+    let table = table.transpose()?;
+    Ok(Some(Agreement::of(claims, &model, table.as_ref().map(|table| table.vouched()))))
 }
 
 impl Finding {
@@ -97,6 +111,9 @@ impl Finding {
             denied: claims.counts.denied,
             losses: claims.counts.losses(),
             cached: claims.cached,
+            references: claims
+                .references
+                .map(|vouched| Vouching { files: vouched.files, digest: vouched.digest.to_hex() }),
             signature_checked_by_agent: claims.signer.is_some(),
             agreement,
         }
@@ -115,11 +132,17 @@ fn text(claims: &Claims, agreement: Option<Agreement>) -> String {
             format!("not {}, which a cache answered", output::counted(cached, "event"))
         }
     };
+    let vouched = claims.references.map_or_else(
+        || "every file by its digest".into(),
+        |VouchedFor { files, digest }| {
+            format!("{files} files by package, as the orchestrator says; table {digest}")
+        },
+    );
     let mut text = format!(
         "signed by  a pinned agent, {} in locality {}\n\
          agent      {}\n\
          mode       {}\n\
-         model      header {}\n           signature {checked}\n\
+         model      header {}\n           signature {checked}\n           {vouched}\n\
          state      {}\n\
          measured   {}\n\
          events     {} judged, {} outside the model, {} denied, {} lost; shown {seen}\n",
@@ -137,13 +160,13 @@ fn text(claims: &Claims, agreement: Option<Agreement>) -> String {
     );
     match agreement {
         None => text += "no model was given to compare with\n",
-        Some(agreement) => text += &agreement_text(agreement),
+        Some(agreement) => text += &agreement_text(agreement, claims.references.is_some()),
     }
     text
 }
 
-fn agreement_text(agreement: Agreement) -> String {
-    let lines = [
+fn agreement_text(agreement: Agreement, by_package: bool) -> String {
+    let mut lines = vec![
         (agreement.header, "the agent holds the rules of this model", "ANOTHER HEADER"),
         (agreement.coefficients, "and its coefficients", "OTHER COEFFICIENTS"),
         (agreement.state, "nothing outside the model has happened", "SOMETHING ELSE HAPPENED"),
@@ -155,6 +178,19 @@ fn agreement_text(agreement: Agreement) -> String {
             "a cache answered what it had allowed",
         ),
     ];
+    match agreement.references {
+        Some(same) => lines.push((
+            same,
+            "packages vouch for what the agent was told",
+            "THE AGENT WAS TOLD THAT PACKAGES VOUCH FOR SOMETHING ELSE",
+        )),
+        None if by_package => lines.push((
+            false,
+            "",
+            "what its packages vouch for was not compared; --references FILE does",
+        )),
+        None => {}
+    }
     let line = |(holds, yes, no): (bool, &str, &str)| {
         format!("  {} {}\n", if holds { "+" } else { "-" }, if holds { yes } else { no })
     };

@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use orchestrator::reference_table::ReferenceTable;
-use orchestrator::tma::Tma;
 use references::ReferenceSet;
 use tsem::ReferenceRule;
 
@@ -62,17 +61,6 @@ pub(crate) fn table(
         tell_refused(&table);
     }
     Ok(table.into())
-}
-
-/// Agents elsewhere have no way to be told references yet.
-pub(crate) fn for_agent(needed: bool, tma: &Tma) -> Outcome<()> {
-    if !needed || *tma == Tma::Orchestrator {
-        return Ok(());
-    }
-    let elsewhere = Failure::new("an agent elsewhere cannot judge by references yet");
-    Err(elsewhere
-        .at(format_args!("--tma {tma}"))
-        .next("leave --tma out, or carry a model of digests over with 'quixote model rebase'"))
 }
 
 fn tell_refused(table: &ReferenceTable) {

@@ -71,7 +71,6 @@ impl PreparedModel {
         on_violation: OnViolation,
     ) -> Outcome<Workload> {
         let header = self.model.header();
-        machine_references::for_agent(!header.rules.references.is_empty(), &run.tma)?;
         Ok(Workload {
             command: run.command.clone(),
             name: super::name_of(run, Some(header.workload.as_str()))?,

@@ -11,6 +11,7 @@ pub mod over;
 mod peer;
 mod recordings;
 mod vectors;
+mod vouched;
 
 pub use peer::Line;
 pub use peer::Peer;
@@ -38,6 +39,7 @@ pub const PARTS: &[(&str, Part)] = &[
     ("vectors", vectors::hold),
     ("recordings", recordings::hold),
     ("claims", claims::hold),
+    ("vouched", vouched::hold),
     ("hostile", hostile::hold),
 ];
 

@@ -17,7 +17,7 @@ Usage: agent-conformance --tma WHERE [--one-wire] [--only PART]...
 
   --tma WHERE   the agent, as quixote has it: process, vm:IMAGE, unix:PATH, vsock:CID:PORT, serial:DEVICE
   --one-wire    keep one connection for all sessions: a socket that stands for a serial line
-  --only PART   vectors, recordings, claims or hostile (may be given several times)";
+  --only PART   vectors, recordings, claims, vouched or hostile (may be given several times)";
 
 /// What was asked for.
 struct Options {

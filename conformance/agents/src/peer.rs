@@ -24,7 +24,9 @@ use tsem::Judgement;
 use tsem::Mode;
 use tsem::OnViolation;
 use tsem::Platform;
+use tsem::References;
 use tsem::Rules;
+use tsem::Vouched;
 
 use crate::Subject;
 
@@ -155,17 +157,27 @@ impl Peer {
         rules: &Rules,
         coefficients: &[Digest],
     ) {
+        self.load_with(mode, on_violation, rules, &References::default(), coefficients);
+    }
+
+    /// Puts a model in force, with what packages vouch for.
+    pub(crate) fn load_with(
+        &mut self,
+        mode: Mode,
+        on_violation: OnViolation,
+        rules: &Rules,
+        references: &References,
+        coefficients: &[Digest],
+    ) {
         let header = header(rules);
-        let load = Load {
-            mode,
-            on_violation,
-            observes: Observes::Every,
-            platform: Platform::NONE,
-            coefficients: coefficients.len() as u32,
-            header: header.len() as u32,
-        };
+        let counts = (coefficients.len(), header.len(), references.len());
+        let load = announce(mode, on_violation, counts);
         self.ask(&Request::Reset, |reply| assert!(matches!(reply, Reply::Done), "{reply:?}"));
         self.ask(&Request::Load(load), |reply| assert!(matches!(reply, Reply::Done), "{reply:?}"));
+        let vouched: Vec<_> = references.entries().map(Vouched::to_octets).collect();
+        for part in vouched.chunks(9) {
+            self.tell(&[Request::References(part)]);
+        }
         for part in header.as_bytes().chunks(900) {
             self.tell(&[Request::Header(part)]);
         }
@@ -280,6 +292,23 @@ impl Peer {
                 return found;
             }
         }
+    }
+}
+
+/// The announcement of a model: how many coefficients, octets of header and references follow.
+pub(crate) fn announce(
+    mode: Mode,
+    on_violation: OnViolation,
+    (coefficients, header, references): (usize, usize, usize),
+) -> Load {
+    Load {
+        mode,
+        on_violation,
+        observes: Observes::Every,
+        platform: Platform::NONE,
+        coefficients: coefficients as u32,
+        header: header as u32,
+        references: references as u32,
     }
 }
 

@@ -27,6 +27,7 @@ const BOUNDS: Bounds = Bounds {
     pending: 4,
     made: 64,
     made_octets: 1024,
+    references: 0,
 };
 
 fn setup(mode: Mode) -> Setup {

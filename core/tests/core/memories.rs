@@ -37,6 +37,7 @@ const BOUNDS: Bounds = Bounds {
     pending: 64,
     made: 4096,
     made_octets: 1 << 16,
+    references: 0,
 };
 
 /// What a source can tell an agent.

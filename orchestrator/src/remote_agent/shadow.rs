@@ -17,7 +17,6 @@ use tsem::ExecOutcome;
 use tsem::Forensic;
 use tsem::Observation;
 use tsem::ProcessId;
-use tsem::References;
 use tsem::Setup;
 use tsem::TaskIdentity;
 
@@ -32,7 +31,7 @@ impl Shadow {
             mode: orders.mode,
             on_violation: orders.on_violation,
             rules: orders.rules.clone(),
-            references: References::default(),
+            references: orders.references.clone(),
             platform: orders.platform,
             bounds: Bounds::default(),
         };

@@ -16,7 +16,6 @@ use tsem::EventKind;
 use tsem::Mode;
 use tsem::OnViolation;
 use tsem::ProcessId;
-use tsem::References;
 use tsem::Setup;
 use tsem::TaskIdentity;
 
@@ -31,7 +30,7 @@ impl Witness {
             mode: Mode::Free,
             on_violation: OnViolation::Deny,
             rules: orders.rules.clone(),
-            references: References::default(),
+            references: orders.references.clone(),
             platform: orders.platform,
             bounds: Bounds::default(),
         };

@@ -37,7 +37,7 @@ impl Host for Bench {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds { coefficients: 100, ..Bounds::default() }
+        Bounds { coefficients: 100, references: 3, ..Bounds::default() }
     }
 
     fn engine(&mut self, setup: Setup) -> Engine {
@@ -151,6 +151,7 @@ fn load(mode: Mode, header: &str, coefficients: u32) -> Load {
         platform: Platform::NONE,
         coefficients,
         header: header.len() as u32,
+        references: 0,
     }
 }
 
@@ -329,6 +330,80 @@ fn a_model_is_in_force_only_when_all_of_it_holds() {
 }
 
 #[test]
+fn references_are_whole_sorted_and_before_the_header() {
+    let header = header_text(&Rules::default());
+    let text = header.as_bytes();
+    let entry = |content, path: &[u8]| {
+        Vouched::new(Digest([content; 32]), path, Digest([9; 32])).to_octets()
+    };
+    let (low, high) = (entry(1, b"/a"), entry(2, b"/a"));
+    let announced = |references| Load { references, ..load(Mode::Free, &header, 0) };
+    let cases: [(&[Request<'_>], &str); 6] = [
+        (&[Request::References(&[low, high]), Request::Header(text)], "Sealed"),
+        (&[Request::References(&[low]), Request::Header(text)], "Failed(References)"),
+        (&[Request::References(&[high, low]), Request::Header(text)], "Failed(References)"),
+        (&[Request::References(&[low, low]), Request::Header(text)], "Failed(References)"),
+        (
+            &[Request::References(&[entry(0, b"/a"), low]), Request::Header(text)],
+            "Failed(References)",
+        ),
+        (
+            &[
+                Request::References(&[low, high]),
+                Request::Header(text),
+                Request::References(&[entry(3, b"/a")]),
+            ],
+            "Failed(References)",
+        ),
+    ];
+    for (parts, expected) in cases {
+        let mut agent = agent(pinned());
+        let (mut peer, ..) = Peer::connect(&mut agent, &orchestrator()).unwrap();
+        peer.ask(&mut agent, &[Request::Load(announced(2))]).unwrap();
+        assert_eq!(peer.ask(&mut agent, parts).unwrap(), [""; 0]);
+        let sealed = peer.ask(&mut agent, &[Request::Seal]).unwrap();
+        assert!(sealed[0].starts_with(expected), "{sealed:?}");
+        assert_eq!(agent.engine().is_some(), expected == "Sealed");
+        if expected == "Sealed" {
+            let mut table = References::default();
+            let vouched = [low, high].map(|entry| Vouched::from_octets(&entry));
+            vouched.into_iter().for_each(|vouched| table.insert(vouched).unwrap());
+            assert_eq!(claims(&mut agent, &mut peer).references, VouchedFor::of(&table));
+        }
+    }
+    let mut agent = agent(pinned());
+    let (mut peer, ..) = Peer::connect(&mut agent, &orchestrator()).unwrap();
+    let beyond = peer.ask(&mut agent, &[Request::Load(announced(4))]).unwrap();
+    assert_eq!(beyond, ["Failed(TooMuch)"]);
+}
+
+#[test]
+fn a_cache_is_announced_before_the_model_and_stated() {
+    let header = header_text(&Rules::default());
+    for (observes, stated) in [(Observes::Every, None), (Observes::Uncached, Some(7))] {
+        let mut agent = agent(pinned());
+        let (mut peer, ..) = Peer::connect(&mut agent, &orchestrator()).unwrap();
+        let load = Load { observes, ..load(Mode::Enforcing, &header, 0) };
+        peer.ask(&mut agent, &[Request::Load(load), Request::Header(header.as_bytes())]);
+        peer.ask(&mut agent, &[Request::Seal]).unwrap();
+        if stated.is_some() {
+            assert_eq!(claims(&mut agent, &mut peer).cached, Some(0));
+        }
+        // Where no cache was announced, who tells of one is not believed in anything any more.
+        let told = peer.ask(&mut agent, &[Request::Cached(7)]);
+        assert_eq!(told.is_some(), stated.is_some());
+        let (mut again, ..) = Peer::connect(&mut agent, &orchestrator()).unwrap();
+        assert_eq!(claims(&mut agent, &mut again).cached, stated);
+        // The next model begins without a cache.
+        let header_is = Request::Header(header.as_bytes());
+        let next = Load { observes: Observes::Every, ..load };
+        again.ask(&mut agent, &[Request::Reset, Request::Load(next), header_is]).unwrap();
+        again.ask(&mut agent, &[Request::Seal]).unwrap();
+        assert_eq!(claims(&mut agent, &mut again).cached, None);
+    }
+}
+
+#[test]
 fn with_model_keys_only_what_they_signed_is_enforced() {
     use crate::model_signature::tests::signed;
     let key = ed25519_dalek::SigningKey::from_bytes(&[6; 32]);
@@ -394,11 +469,8 @@ fn the_record_comes_back_row_by_row_through_short_messages() {
     assert_eq!(found, agent.engine().unwrap().observation().events);
 }
 
-#[test]
-fn an_attestation_says_what_the_engine_holds() {
-    let (mut agent, mut peer) = running(Mode::Sealed);
-    let octets = event_octets(&unlink(1, "/x"));
-    peer.ask(&mut agent, &[event(&octets)]).unwrap();
+/// What the agent states.
+fn claims(agent: &mut AgentEndpoint<Bench>, peer: &mut Peer) -> Claims {
     let mut back = Vec::new();
     let packet = peer.pack(&[Request::Attest(b"challenge")]);
     agent.receive(&packet, &mut back);
@@ -409,10 +481,19 @@ fn an_attestation_says_what_the_engine_holds() {
     let message = messages(&plain).next().unwrap().unwrap();
     let Reply::Statement(statement) = message.reply().unwrap() else { panic!() };
     let key = Identity::from_seed(&[2; 32]).public().signing;
-    let claims = Claims::verify(statement, &key, b"challenge").unwrap();
+    Claims::verify(statement, &key, b"challenge").unwrap()
+}
+
+#[test]
+fn an_attestation_says_what_the_engine_holds() {
+    let (mut agent, mut peer) = running(Mode::Sealed);
+    let octets = event_octets(&unlink(1, "/x"));
+    peer.ask(&mut agent, &[event(&octets)]).unwrap();
+    let claims = claims(&mut agent, &mut peer);
     let engine = agent.engine().unwrap();
     assert_eq!((claims.state, claims.measurement), (engine.state(), engine.measurement()));
     assert_eq!(claims.counts, engine.counts());
     assert_eq!((claims.mode.as_str(), claims.cached), ("sealed", None));
+    assert_eq!(claims.references, None);
     assert!(claims.in_session);
 }

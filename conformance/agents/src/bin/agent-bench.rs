@@ -137,6 +137,7 @@ fn remote(tma: &Tma, round: &mut Round) -> Outcome<RemoteAgent> {
         on_violation: OnViolation::Deny,
         platform: Platform::NONE,
         rules: &Rules::default(),
+        references: &References::default(),
         header: &header,
         coefficients: &[],
         signed: None,
