@@ -4,6 +4,9 @@
 Each is built, held to its size, and decides for workloads: the same state as the agent in the orchestrator to the
 bit, what is outside the model denied and told in words, and nothing allowed once the agent is dead. The figures
 that it prints are wall-clock time on this machine under emulation.
+
+`localities` runs the nginx of the corpus and every attack with the agent on an emulated board, which takes long; `bench` is
+what `cargo xtask bench agents --boards` calls.
 """
 
 import argparse
@@ -29,6 +32,9 @@ IMAGE_MAX = 2 << 20
 BOOT_MAX_MS = 1000
 BUILD_LIMIT_S = 500
 RUN_LIMIT_S = 240
+ALL_LIMIT_S = 7200
+# In the place of an attack's name.
+EVERY = "all"
 # Board: QEMU's machine, RAM, where the starter leaves the secret, coefficients that must fit.
 BOARDS = {
     "lm3s6965evb": (64 << 10, 0x2000_0000 + (64 << 10) - 128, 1000),
@@ -335,9 +341,9 @@ def mcu(bench, board, attacks, with_suite):
             provision(place, device.tma)
             suite(place, device.tma)
             stack(board, device)
-    for name in attacks:
+    if attacks:
         with Board(place, board, firmware) as device:
-            attack(place, device.tma, name)
+            attack(place, device.tma, attacks)
             stack(board, device)
     place = bench.within(f"{board}-decides")
     with Board(place, board, firmware) as device:
@@ -346,12 +352,42 @@ def mcu(bench, board, attacks, with_suite):
         fails_closed(place, device.tma, None, lambda run: kill_board(run, device.machine))
 
 
-def attack(bench, tma, name):
-    """A service, learned and enforced by the agent, and an attack on it."""
-    line = [ROOT / "conformance/run_attacks.py", "--quixote", bench.binary, "--only", name, "--learn-runs", "1"]
-    done = subprocess.run([*line, "--tma", tma, "--ci"], capture_output=True, text=True, timeout=RUN_LIMIT_S)
-    print(done.stdout, end="")
-    check(done.returncode == 0, f"the attack {name} was not stopped: {done.stdout} {done.stderr}")
+def attack(bench, tma, names):
+    """A service, learned and enforced by the agent, and attacks on it."""
+    chosen = [] if EVERY in names else [word for name in names for word in ("--only", name)]
+    runner("run_attacks.py", bench, tma, "--ci", "--learn-runs", "1", *chosen, limit_s=RUN_LIMIT_S if chosen else ALL_LIMIT_S)
+
+
+def runner(script, bench, tma, *arguments, limit_s=ALL_LIMIT_S):
+    """One of the runners of services, with its agent there."""
+    line = [sys.executable, ROOT / "conformance" / script, "--quixote", bench.binary, "--tma", tma, *arguments]
+    done = subprocess.run(line, timeout=limit_s)
+    check(done.returncode == 0, f"{script} {' '.join(arguments)}: does not hold with --tma {tma}")
+
+
+def localities(bench, board):
+    """The service of the corpus and every attack, with the agent on an emulated board."""
+    firmware = build("mcu", board)
+    with Board(bench, board, firmware) as device:
+        runner("run_corpus.py", bench, device.tma, "--ci", "--only", "nginx")
+        stack(board, device)
+    with Board(bench, board, firmware) as device:
+        attack(bench, device.tma, [EVERY])
+        stack(board, device)
+
+
+def measure(bench, rounds, also):
+    """What a verdict costs in each locality, the emulated boards beside the others: `cargo xtask bench agents --boards`."""
+    image = build("stubdomain")
+    with contextlib.ExitStack() as devices:
+        places = ["orchestrator", "process", f"vm:{image}", *also]
+        for board in sorted(BOARDS):
+            device = devices.enter_context(Board(bench, board, build("mcu", board)))
+            provision(bench, device.tma)
+            places.append(f"{board}={device.tma}")
+        program = bench.binary.parent / "agent-bench"
+        done = subprocess.run([program, "--rounds", str(rounds), *places], env=bench.environment, timeout=ALL_LIMIT_S)
+        check(done.returncode == 0, f"{program} failed")
 
 
 def decides(bench, device, coefficients):
@@ -393,10 +429,12 @@ def kill_board(run, machine):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("agent", choices=["stubdomain", "mcu"])
+    parser.add_argument("agent", choices=["stubdomain", "mcu", "localities", "bench"])
     parser.add_argument("--quixote", type=Path, default=default_binary())
     parser.add_argument("--board", action="append", choices=sorted(BOARDS), help="all, unless named")
-    parser.add_argument("--attack", action="append", default=[], metavar="NAME", help=f"also run this attack, with the agent on {ATTACKED}")
+    parser.add_argument("--attack", action="append", default=[], metavar="NAME", help=f"also run this attack, or all, with the agent on {ATTACKED}")
+    parser.add_argument("--rounds", type=int, default=5, help="of bench")
+    parser.add_argument("--also", action="append", default=[], metavar="WHERE", help="a further locality of bench")
     parser.add_argument("--no-suite", action="append", default=[], metavar="BOARD", help="leave out the suite on this board, to save its time")
     parser.add_argument("--build-also", action="append", default=[], metavar="BOARD", help="build firmware that no emulator runs")
     arguments = parser.parse_args()
@@ -405,6 +443,10 @@ def main():
         try:
             if arguments.agent == "stubdomain":
                 stubdomain(bench)
+            elif arguments.agent == "localities":
+                localities(bench, ATTACKED)
+            elif arguments.agent == "bench":
+                measure(bench, arguments.rounds, arguments.also)
             else:
                 for board in arguments.board or sorted(BOARDS):
                     mcu(bench, board, arguments.attack if board == ATTACKED else [], board not in arguments.no_suite)

@@ -61,15 +61,22 @@ fn endpoint() -> AgentEndpoint<Bench> {
     AgentEndpoint::new(Identity::from_seed(&[2; 32]), pins, Bench)
 }
 
-/// An agent: the input as octets of the wire, and as what an orchestrator that went mad seals. It
-/// never answers more than it may.
+/// An agent: the input as octets of the wire, and as what an orchestrator that went mad seals, in as
+/// few packets as hold it and each message in its own, so that a model comes in force and is judged
+/// by. It never answers more than it may.
 pub fn agent(input: &[u8]) {
     let mut out = Vec::new();
     let mut endpoint = endpoint();
     endpoint.receive(input, &mut out);
     assert!(out.len() <= 2 * input.len() + endpoint.output_max());
-    let mut sealer = session(&mut endpoint);
-    for messages in input.chunks(MESSAGE_MAX) {
+    tell(&mut endpoint, input.chunks(MESSAGE_MAX));
+    tell(&mut endpoint, messages(input).map_while(Result::ok).map(|message| message.octets()));
+}
+
+/// Seals packets in a new session.
+fn tell<'a>(endpoint: &mut AgentEndpoint<Bench>, packets: impl Iterator<Item = &'a [u8]>) {
+    let mut sealer = session(endpoint);
+    for messages in packets {
         let (mut packet, mut back) = (Vec::new(), Vec::new());
         sealer.seal(messages, &mut packet).expect("the messages fit a packet");
         endpoint.receive(&packet, &mut back);
@@ -119,4 +126,21 @@ pub fn orchestrator(input: &[u8]) {
     let _ = record::read_task(input).is_ok() | record::read_forensic(input).is_ok();
     let key = identity().public().signing;
     assert!(Claims::verify(input, &key, b"challenge").is_err(), "nobody forges a statement");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sessions_of_the_corpus_are_judged() {
+        for name in ["free", "enforcing", "vouched"] {
+            let place = env!("CARGO_MANIFEST_DIR");
+            let input = std::fs::read(format!("{place}/corpus/agent/session-{name}")).unwrap();
+            let mut endpoint = endpoint();
+            tell(&mut endpoint, messages(&input).map(|message| message.unwrap().octets()));
+            let engine = endpoint.engine().expect("the model is in force");
+            assert_eq!(engine.counts().events, 2, "{name}");
+        }
+    }
 }

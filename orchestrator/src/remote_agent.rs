@@ -371,7 +371,9 @@ impl RemoteAgent {
             });
         }
         let mut events: Vec<ObservedEvent> = fetch(link, Table::Events, 0, record::read_event)?;
-        events.iter_mut().for_each(|event| self.references.refer(&mut event.observed.cell));
+        for event in &mut events {
+            self.references.refer(&mut event.observed.cell);
+        }
         let forensics = self.fetch_forensics(0)?;
         let mut mirror = self.mirror();
         self.fetch_tasks(&mut mirror)?;
@@ -395,8 +397,9 @@ impl RemoteAgent {
     fn fetch_forensics(&self, from: usize) -> Result<Vec<Forensic>, AgentError> {
         let mut forensics: Vec<Forensic> =
             fetch(&self.link, Table::Forensics, from, record::read_forensic)?;
-        let cells = forensics.iter_mut().map(|forensic| &mut forensic.event.observed.cell);
-        cells.for_each(|cell| self.references.refer(cell));
+        for forensic in &mut forensics {
+            self.references.refer(&mut forensic.event.observed.cell);
+        }
         Ok(forensics)
     }
 
@@ -410,7 +413,9 @@ impl RemoteAgent {
             if (task.parent.0 as usize >= row && row > 0) || !exec_fits {
                 return Err(AgentError::Record);
             }
-            task.exec.iter_mut().for_each(|exec| self.references.refer(&mut exec.cell));
+            if let Some(exec) = &mut task.exec {
+                self.references.refer(&mut exec.cell);
+            }
             mirror.tasks.push(task);
         }
         if mirror.identities.len() < mirror.tasks.len() {

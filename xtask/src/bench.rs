@@ -47,6 +47,9 @@ pub(crate) enum What {
         /// A further locality, as --tma names it, provisioned before (may be given several times)
         #[arg(long, value_name = "WHERE")]
         also: Vec<String>,
+        /// The microcontrollers that QEMU emulates besides
+        #[arg(long)]
+        boards: bool,
     },
     /// References: scans beside `rpm -qa --dump`, `dpkg --verify` and `debsums`, with and without isolation
     References {
@@ -93,21 +96,32 @@ pub(crate) fn run(repository: &Repository, what: &What) -> Result<()> {
     match what {
         What::Portable(options) => run_portable(repository, options),
         What::Kernel(options) => kernel::run(repository, options),
-        What::Agents { rounds, also } => run_agents(repository, *rounds, also),
+        What::Agents { rounds, also, boards } => run_agents(repository, *rounds, also, *boards),
         What::References { options } => run_references(repository, options),
     }
 }
 
 /// In the orchestrator, a process, a virtual machine; `also` elsewhere.
-fn run_agents(repository: &Repository, rounds: u32, also: &[String]) -> Result<()> {
+fn run_agents(repository: &Repository, rounds: u32, also: &[String], boards: bool) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--release", "--package", "process-agent"]);
     cargo.args(["--package", "agent-conformance"]);
     process::run(cargo.current_dir(repository.root()), BUILD_LIMIT)?;
+    if boards {
+        return run_agents_and_boards(repository, rounds, also);
+    }
     let mut image = Command::new("agents/build.sh");
     process::run(image.arg("stubdomain").current_dir(repository.root()), BUILD_LIMIT)?;
     let mut bench = Command::new("target/release/agent-bench");
     bench.args(["--rounds", &rounds.to_string(), "orchestrator", "process", IMAGE]).args(also);
+    process::run(bench.current_dir(repository.root()), AGENTS_LIMIT)
+}
+
+fn run_agents_and_boards(repository: &Repository, rounds: u32, also: &[String]) -> Result<()> {
+    build(repository)?;
+    let mut bench = Command::new("python3");
+    bench.args(["conformance/run_bare_agents.py", "bench", "--rounds", &rounds.to_string()]);
+    bench.args(also.iter().flat_map(|place| ["--also", place.as_str()]));
     process::run(bench.current_dir(repository.root()), AGENTS_LIMIT)
 }
 

@@ -25,6 +25,8 @@ pub(crate) fn parts() -> Vec<Part> {
         ima(),
         stubdomain(),
         mcu(),
+        localities(),
+        vsock(),
         machine(),
         kernel_matrix(),
         kernel_source(),
@@ -59,6 +61,49 @@ fn mcu() -> Part {
         required: true,
         needs: vec![Need::Program("qemu-system-arm"), Need::Program("ld.lld-19")],
         steps: vec![command.split_whitespace().collect()],
+    }
+}
+
+fn localities() -> Part {
+    let steps = [
+        "cargo build --release --package quixote --package process-agent",
+        "agents/build.sh stubdomain",
+        "python3 conformance/run_corpus.py --ci --only nginx --tma process",
+        "python3 conformance/run_attacks.py --ci --tma process",
+        "python3 conformance/run_corpus.py --ci --only nginx \
+         --tma vm:target/agents/x86_64-unknown-none/release/stubdomain",
+        "python3 conformance/run_attacks.py --ci \
+         --tma vm:target/agents/x86_64-unknown-none/release/stubdomain",
+        "python3 conformance/run_bare_agents.py localities",
+        "python3 conformance/run_upgrade.py --tma process",
+        "python3 conformance/run_upgrade.py --tma vm:target/agents/x86_64-unknown-none/release/stubdomain",
+    ];
+    Part {
+        name: "localities",
+        about: "nginx and every attack, with the agent as a process, in a virtual machine, on an emulated board",
+        limit: Duration::from_secs(4 * 3600),
+        required: false,
+        needs: vec![
+            Need::Asked("it takes an hour"),
+            Need::Root,
+            Need::Program("qemu-system-x86_64"),
+            Need::Program("qemu-system-arm"),
+            Need::Program("ld.lld-19"),
+        ],
+        steps: steps.map(|step| step.split_whitespace().collect()).into(),
+    }
+}
+
+fn vsock() -> Part {
+    let build = "cargo build --release --package quixote --package process-agent --package agent-conformance";
+    let run = "cargo xtask vm --kernel 6.1 --kernel 6.12 -- sh conformance/vsock.sh";
+    Part {
+        name: "vsock",
+        about: "the agent behind a vsock port passes its suite, decides, attests, and fails closed",
+        limit: Duration::from_secs(900),
+        required: false,
+        needs: vec![Need::Asked("it takes minutes of emulation"), Need::Root],
+        steps: vec![build.split(' ').collect(), run.split(' ').collect()],
     }
 }
 

@@ -2,6 +2,7 @@
 //! and nothing at all once the agent is gone, wedged, or another.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
@@ -29,10 +30,14 @@ use orchestrator::workload::Workload;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use tsem::Digest;
+use tsem::ExpiredKeys;
 use tsem::Mode;
 use tsem::OnViolation;
 use tsem::Platform;
+use tsem::ReferenceRule;
+use tsem::References;
 use tsem::Rules;
+use tsem::Vouched;
 
 /// One at a time: the agent is found as the one child that is an agent.
 fn alone() -> MutexGuard<'static, ()> {
@@ -47,7 +52,7 @@ fn workload_of(name: &str, tma: &Tma, mode: Mode, model: &[Digest], script: &str
         mode,
         on_violation: OnViolation::Deny,
         rules: Rules::default(),
-        references: tsem::References::default(),
+        references: References::default(),
         coefficients: model.to_vec(),
         model: None,
         platform: Platform::NONE,
@@ -128,6 +133,39 @@ fn the_record_is_that_of_an_agent_in_the_orchestrator() {
     };
     assert_eq!(kept(&remote), kept(&local));
     assert!(!kept(&remote).is_empty());
+}
+
+#[test]
+fn what_packages_vouch_for_is_named_as_by_an_agent_in_the_orchestrator() {
+    let _alone = alone();
+    let words = ["deb", "coreutils", "amd64"];
+    let rule = ReferenceRule::new(words, None, &["key"], ExpiredKeys::Refused).unwrap();
+    let cat = std::fs::canonicalize("/bin/cat").unwrap();
+    let content = Digest::of(&[&std::fs::read(&cat).unwrap()]);
+    let mut references = References::default();
+    let vouched = Vouched::new(content, cat.as_os_str().as_bytes(), rule.identity());
+    references.insert(vouched).unwrap();
+    let rules = Rules { references: vec![rule], ..Rules::default() };
+    let run = |name, tma, model: &[Digest], references: &References| {
+        let mode = if model.is_empty() { Mode::Free } else { Mode::Enforcing };
+        let workload = workload_of(name, tma, mode, model, "cat /etc/hostname; :");
+        let (rules, references) = (rules.clone(), references.clone());
+        let workload = Workload { rules, references, ..workload };
+        workload::start(&workload, Arc::new(Unobserved)).unwrap().wait().unwrap()
+    };
+    let local = run("vouched-here", &Tma::Orchestrator, &[], &references);
+    let remote = run("vouched", &Tma::Process, &[], &references);
+    assert_eq!(remote.record.state, local.record.state);
+    assert_eq!(coefficients(&remote), coefficients(&local));
+    assert_eq!(remote.observation, local.observation);
+    let bare = run("unvouched", &Tma::Process, &[], &References::default());
+    assert_ne!(remote.record.state, bare.record.state);
+    let model = coefficients(&remote);
+    let enforced = run("vouched-enforced", &Tma::Process, &model, &references);
+    assert_eq!((enforced.record.counts.denied, &enforced.record.state), (0, &local.record.state));
+    // Who verified the packages no longer vouches.
+    let denied = run("unvouched-enforced", &Tma::Process, &model, &References::default());
+    assert!(denied.record.counts.denied > 0);
 }
 
 /// In free mode, where everything would be allowed: what fails, fails closed all the same.

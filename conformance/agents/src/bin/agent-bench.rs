@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use agent_conformance::Peer;
 use agent_conformance::Subject;
-use agent_conformance::over::Place;
+use agent_conformance::over;
 use agent_conformance::over::processor_time;
 use orchestrator::agent::Unobserved;
 use orchestrator::agent_keys;
@@ -48,7 +48,24 @@ const SPELL: Duration = Duration::from_millis(700);
 /// Events in one packet of the pipeline; fewer where a message is short.
 const PACKET: usize = 32;
 
-const USAGE: &str = "Usage: agent-bench [--rounds N] WHERE...\n  WHERE  orchestrator, or as --tma";
+const USAGE: &str =
+    "Usage: agent-bench [--rounds N] [NAME=]WHERE...\n  WHERE  orchestrator, or as --tma";
+
+/// A locality and what its row is called.
+struct Place {
+    name: String,
+    tma: Tma,
+}
+
+impl Place {
+    fn read(text: &str) -> Option<Self> {
+        let named = text.split_once('=').filter(|(name, _)| !name.contains(':'));
+        let (name, tma) = named.unwrap_or((text, text));
+        let tma: Tma = tma.parse().ok()?;
+        let name = if matches!(tma, Tma::Vm(_)) { "vm" } else { name };
+        Some(Self { name: name.into(), tma })
+    }
+}
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -68,20 +85,20 @@ fn main() -> Outcome<()> {
     let (rounds, places) = options(std::env::args().skip(1)).ok_or(USAGE)?;
     let mut figures = vec![Vec::new(); places.len()];
     for _ in 0..rounds {
-        for (tma, figures) in places.iter().zip(&mut figures) {
-            figures.push(measure(tma)?);
+        for (place, figures) in places.iter().zip(&mut figures) {
+            figures.push(measure(&place.tma)?);
         }
     }
     print!("{}", table(&places, &figures)?);
     Ok(())
 }
 
-fn options(words: impl Iterator<Item = String>) -> Option<(usize, Vec<Tma>)> {
+fn options(words: impl Iterator<Item = String>) -> Option<(usize, Vec<Place>)> {
     let (mut rounds, mut places, mut words) = (5, Vec::new(), words);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--rounds" => rounds = words.next()?.parse().ok()?,
-            place => places.push(place.parse().ok()?),
+            place => places.push(Place::read(place)?),
         }
     }
     (rounds > 0 && !places.is_empty()).then_some((rounds, places))
@@ -194,7 +211,7 @@ fn threads(agent: &Arc<dyn Agent>) -> f64 {
 
 /// Verdicts a second of an agent with never less than a window of events before it.
 fn pipeline(tma: &Tma) -> Outcome<f64> {
-    let place = Place::new(tma.clone(), agent_keys::orchestrator()?, false)?;
+    let place = over::Place::new(tma.clone(), agent_keys::orchestrator()?, false)?;
     let open = || place.line();
     let orchestrator = agent_keys::orchestrator()?;
     let mut peer = Peer::connect(&Subject { open: &open, orchestrator, agent: place.agent });
@@ -212,20 +229,18 @@ fn pipeline(tma: &Tma) -> Outcome<f64> {
     Ok(verdicts as f64 / begun.elapsed().as_secs_f64())
 }
 
-fn table(places: &[Tma], figures: &[Vec<Round>]) -> Outcome<String> {
+fn table(places: &[Place], figures: &[Vec<Round>]) -> Outcome<String> {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let rounds = figures.first().map_or(0, Vec::len);
     let mut text = format!("kernel {}, {rounds} rounds, medians\n\n", kernel.trim());
     text += "| locality | p50 | p99 | 16 threads | pipelined | memory | started in | of it processor time |\n";
     text += "| --- | --- | --- | --- | --- | --- | --- | --- |\n";
-    for (tma, rounds) in places.iter().zip(figures) {
+    for (Place { name, tma }, rounds) in places.iter().zip(figures) {
         let median = |of: fn(&Round) -> f64| {
             let mut values: Vec<f64> = rounds.iter().map(of).collect();
             values.sort_unstable_by(f64::total_cmp);
             values[values.len() / 2]
         };
-        let name = tma.to_string();
-        let name = name.split(':').next().unwrap_or_default();
         write!(text, "| `{name}` | {:.1} us ", median(|round| round.p50_us))?;
         write!(text, "| {:.1} us ", median(|round| round.p99_us))?;
         write!(text, "| {:.0}/s ", median(|round| round.threads))?;
@@ -234,6 +249,11 @@ fn table(places: &[Tma], figures: &[Vec<Round>]) -> Outcome<String> {
             continue;
         }
         write!(text, "| {:.0}/s ", median(|round| round.pipelined))?;
+        // What we did not start we cannot look into.
+        if !matches!(tma, Tma::Process | Tma::Vm(_)) {
+            writeln!(text, "| | | |")?;
+            continue;
+        }
         write!(text, "| {:.0} MiB ", median(|round| round.memory_mib))?;
         write!(text, "| {:.0} ms ", median(|round| round.start_ms))?;
         writeln!(text, "| {:.0} ms |", median(|round| round.start_processor_ms))?;
