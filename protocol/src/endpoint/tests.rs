@@ -367,7 +367,9 @@ fn references_are_whole_sorted_and_before_the_header() {
         if expected == "Sealed" {
             let mut table = References::default();
             let vouched = [low, high].map(|entry| Vouched::from_octets(&entry));
-            vouched.into_iter().for_each(|vouched| table.insert(vouched).unwrap());
+            for vouched in vouched {
+                table.insert(vouched).unwrap();
+            }
             assert_eq!(claims(&mut agent, &mut peer).references, VouchedFor::of(&table));
         }
     }
