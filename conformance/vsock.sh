@@ -6,6 +6,8 @@
 # killed nothing is allowed any more.
 set -eu
 folder=$PWD/target/release
+suite=$folder/agent-conformance
+[ -x "$suite" ] || suite=$PWD/target/debug/agent-conformance
 work=$(mktemp -d)
 export QUIXOTE_STATE_DIR="$work/state" QUIXOTE_RUNTIME_DIR="$work/run" QUIXOTE_TRUST_DIR="$work/trust" HOME="$work"
 tma=vsock:1:4050
@@ -40,7 +42,7 @@ until "$folder/quixote" provision --tma $tma >provisioned 2>&1; do
 	sleep 0.1
 done
 
-"$folder/agent-conformance" --tma $tma || fail "the suite does not hold"
+"$suite" --tma $tma || fail "the suite does not hold"
 
 echo in >in
 for where in orchestrator $tma; do

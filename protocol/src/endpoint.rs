@@ -402,6 +402,7 @@ impl<H: Host> Agent<H> {
         Ok(())
     }
 
+    #[inline(never)]
     fn load(&mut self, load: Load) -> Result<(), Failure> {
         if !matches!(self.phase, Phase::Empty) {
             return Err(Failure::Phase);
