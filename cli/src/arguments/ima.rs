@@ -133,6 +133,10 @@ pub(crate) struct VerifyListArguments {
     /// The TPM's value, ALGORITHM:DIGITS, to be compared with the list's (may be given several times)
     #[arg(long, value_name = "VALUE")]
     pub(crate) pcr_value: Vec<String>,
+    /// A bank whose hash the kernel did not have when IMA started, as of predict-pcr: its value then shows no more than
+    /// SHA-1 does (may be given several times)
+    #[arg(long, value_enum, value_name = "BANK", requires = "pcr_value")]
+    pub(crate) padded: Vec<Bank>,
     /// The PCR
     #[arg(long, default_value_t = 10)]
     pub(crate) pcr: u32,

@@ -7,6 +7,7 @@ mod attestations;
 mod errors;
 mod fixture;
 mod help;
+mod ima_lists;
 mod model_files;
 mod records;
 mod runs;

@@ -40,6 +40,11 @@ impl Bank {
         self.value = self.algorithm.digest(&[&self.value, &digest]);
     }
 
+    /// Whether the kernel pads it.
+    pub fn is_padded(&self) -> bool {
+        self.padded
+    }
+
     /// The PCR's value.
     pub fn value(&self) -> &[u8] {
         &self.value

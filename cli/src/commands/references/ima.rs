@@ -130,17 +130,12 @@ fn read_list(path: &Path) -> Outcome<List> {
 
 fn predict(arguments: &PredictArguments) -> Outcome<Status> {
     let list = read_list(&arguments.list)?;
-    let padded: Vec<Algorithm> = arguments.padded.iter().copied().map(bank_algorithm).collect();
     let banks = match arguments.bank {
         Some(bank) => vec![bank_algorithm(bank)],
         None => Algorithm::ALL.to_vec(),
     };
     let value = |algorithm: Algorithm| {
-        let bank = if padded.contains(&algorithm) {
-            pcr::Bank::padded(algorithm)
-        } else {
-            pcr::Bank::new(algorithm)
-        };
+        let bank = fresh_bank(algorithm, &arguments.padded);
         (algorithm.name(), ima_format::hex(&pcr::predict_in(bank, arguments.pcr, &list.records)))
     };
     let values: Vec<(&str, String)> = banks.into_iter().map(value).collect();
@@ -153,6 +148,15 @@ fn predict(arguments: &PredictArguments) -> Outcome<Status> {
         output::print(&lines.collect::<String>())?;
     }
     Ok(Status::SUCCESS)
+}
+
+/// A bank as it is after a reset, padded if it is among `padded`.
+fn fresh_bank(algorithm: Algorithm, padded: &[Bank]) -> pcr::Bank {
+    if padded.iter().any(|bank| bank_algorithm(*bank) == algorithm) {
+        pcr::Bank::padded(algorithm)
+    } else {
+        pcr::Bank::new(algorithm)
+    }
 }
 
 fn bank_algorithm(bank: Bank) -> Algorithm {
@@ -171,7 +175,15 @@ struct Checked {
     boot_aggregates: usize,
     not_vouched: Vec<NotVouched>,
     violations: Vec<String>,
-    pcr_differs: Vec<String>,
+    pcr_differs: Vec<PcrDiffers>,
+}
+
+/// A bank whose value the list does not lead to.
+#[derive(Serialize)]
+struct PcrDiffers {
+    bank: &'static str,
+    /// It would if the kernel had padded it, or had not.
+    would_if: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -192,9 +204,7 @@ fn verify_list(arguments: &VerifyListArguments) -> Outcome<Status> {
     }
     for text in &arguments.pcr_value {
         let (algorithm, stated) = digest_of(text)?;
-        if pcr::predict(algorithm, arguments.pcr, &list.records) != stated {
-            checked.pcr_differs.push(algorithm.name().into());
-        }
+        checked.compare(arguments, &list, algorithm, &stated);
     }
     let holds = checked.holds();
     if arguments.json {
@@ -242,6 +252,28 @@ impl Checked {
         }
     }
 
+    /// Compares a PCR's value with what the list leads to. The other way to fill a bank is told and not taken: a padded one
+    /// is worth no more than SHA-1.
+    fn compare(
+        &mut self,
+        arguments: &VerifyListArguments,
+        list: &List,
+        algorithm: Algorithm,
+        stated: &[u8],
+    ) {
+        let leads_to = |bank| pcr::predict_in(bank, arguments.pcr, &list.records) == stated;
+        let bank = fresh_bank(algorithm, &arguments.padded);
+        let (other, would_if) = if bank.is_padded() {
+            (pcr::Bank::new(algorithm), "not padded")
+        } else {
+            (pcr::Bank::padded(algorithm), "padded")
+        };
+        if !leads_to(bank) {
+            let would_if = leads_to(other).then_some(would_if);
+            self.pcr_differs.push(PcrDiffers { bank: algorithm.name(), would_if });
+        }
+    }
+
     fn refuse(&mut self, name: &str, digest: String, why: &'static str) {
         self.not_vouched.push(NotVouched { name: name.into(), digest, why });
     }
@@ -260,9 +292,16 @@ impl Checked {
             let line = format!("violation: {name} was written while it was measured");
             text += &(output::styled(output::CAUTION, &output::printable(&line)) + "\n");
         }
-        for bank in &self.pcr_differs {
+        for PcrDiffers { bank, would_if } in &self.pcr_differs {
             let line = format!("the list does not lead to the PCR of bank {bank}");
             text += &(output::styled(output::BAD, &line) + "\n");
+            text += &match would_if {
+                Some("padded") => format!(
+                    "it would if the kernel had no {bank} when IMA started; if that is so: --padded {bank}\n"
+                ),
+                Some(_) => format!("it would without --padded {bank}\n"),
+                None => String::new(),
+            };
         }
         let (vouched, not) = (self.vouched, self.not_vouched.len());
         text + &format!("vouched for: {}; not: {not}\n", output::counted(vouched, "measurement"))
