@@ -20,6 +20,7 @@ use reference_formats::statement::Part;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use crate::installed::Installed;
 use crate::openpgp::Keyring;
 use crate::problem::NotVouched;
 use crate::problem::Problem;
@@ -347,28 +348,16 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     if octets.len() > bounds::INDEX { Err(Problem::TooLarge("file")) } else { Ok(octets) }
 }
 
-/// A package as dpkg has it installed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Installed {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Its architecture.
-    pub arch: String,
+/// The file of an installed package, as apt names it, where one of `folders` has it.
+pub fn find(installed: &Installed, folders: &[PathBuf]) -> Option<PathBuf> {
+    Installed::find_in(&[file_name(installed)], folders)
 }
 
-impl Installed {
-    /// As apt names the file: the epoch's colon is escaped.
-    pub fn file_name(&self) -> String {
-        let version = self.version.replace('%', "%25").replace(':', "%3a");
-        format!("{}_{}_{}.deb", self.name, version, self.arch)
-    }
-
-    /// The package's file, where one of `folders` has it.
-    pub fn find_in(&self, folders: &[PathBuf]) -> Option<PathBuf> {
-        folders.iter().map(|folder| folder.join(self.file_name())).find(|path| path.is_file())
-    }
+/// As apt names the file: the epoch's colon is escaped.
+pub(crate) fn file_name(installed: &Installed) -> String {
+    let Installed { name, version, arch } = installed;
+    let version = version.replace('%', "%25").replace(':', "%3a");
+    format!("{name}_{version}_{arch}.deb")
 }
 
 /// What dpkg has installed below `root`.
@@ -378,8 +367,7 @@ pub fn installed(root: &Path, readers: &mut Readers) -> Result<Vec<Installed>, P
     readers.ask(Domain::Local, Job::Packages, &mut &octets[..], &mut |said| {
         let Statement::Entry(entry) = said else { return Err(Refusal::Malformed.into()) };
         if entry.place.ends_with(b" installed") {
-            let [name, version, arch] = [entry.name, entry.version, entry.arch].map(text);
-            all.push(Installed { name: name?, version: version?, arch: arch? });
+            all.push(Installed::said([entry.name, entry.version, entry.arch])?);
         }
         Ok(())
     })?;

@@ -9,6 +9,7 @@ pub mod apk;
 pub mod confined;
 pub mod deb;
 pub mod digest;
+pub mod installed;
 mod json_lines;
 pub mod oci;
 pub mod openpgp;
@@ -25,6 +26,8 @@ pub mod statements;
 pub mod store;
 pub mod verify;
 pub mod worker;
+
+pub use reference_formats;
 
 pub use digest::Algorithm;
 pub use digest::FileDigest;

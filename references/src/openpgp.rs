@@ -10,6 +10,8 @@
 //!
 //! That a key has expired since is no reason to refuse what it signed before; the record says when it expires.
 
+mod verifying_key;
+
 use std::io::Read as _;
 use std::panic::AssertUnwindSafe;
 
@@ -21,7 +23,6 @@ use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::Packet;
 use pgp::packet::PacketParser;
 use pgp::packet::PublicKey;
-use pgp::packet::PublicSubkey;
 use pgp::packet::Signature;
 use pgp::packet::SignatureType;
 use pgp::packet::SignatureVersion;
@@ -32,6 +33,8 @@ use pgp::types::Tag;
 use rsa::traits::PublicKeyParts as _;
 
 use crate::record::Signer;
+use verifying_key::Key;
+use verifying_key::VerifyingKey;
 
 /// The longest file of certificates.
 const MAX_KEYRING: usize = 16 << 20;
@@ -90,17 +93,11 @@ pub struct Keyring {
 
 #[derive(Clone, Debug)]
 struct SigningKey {
-    key: Key,
+    key: VerifyingKey,
     certificate: String,
     owner: String,
     created_s: u64,
     expires_s: Option<u64>,
-}
-
-#[derive(Clone, Debug)]
-enum Key {
-    Primary(PublicKey),
-    Sub(PublicSubkey),
 }
 
 impl Keyring {
@@ -183,7 +180,7 @@ impl Keyring {
                 furthest = furthest.max(SignatureProblem::KeyNotValid);
                 continue;
             }
-            if key.verify(signature, data) {
+            if signature.verify(&key.key, data).is_ok() {
                 return Ok(key.signer(made_s));
             }
             furthest = SignatureProblem::Bad;
@@ -195,19 +192,9 @@ impl Keyring {
 impl SigningKey {
     /// Whether the signature says to be this key's. One that names no key is nobody's.
     fn is_named_by(&self, signature: &Signature) -> bool {
-        let (fingerprint, key_id) = match &self.key {
-            Key::Primary(key) => (key.fingerprint(), key.legacy_key_id()),
-            Key::Sub(key) => (key.fingerprint(), key.legacy_key_id()),
-        };
+        let (fingerprint, key_id) = (self.key.fingerprint(), self.key.legacy_key_id());
         signature.issuer_fingerprint().into_iter().any(|named| *named == fingerprint)
             || signature.issuer_key_id().into_iter().any(|named| *named == key_id)
-    }
-
-    fn verify(&self, signature: &Signature, data: &[u8]) -> bool {
-        match &self.key {
-            Key::Primary(key) => signature.verify(key, data).is_ok(),
-            Key::Sub(key) => signature.verify(key, data).is_ok(),
-        }
     }
 
     fn signer(&self, made_s: u64) -> Signer {
@@ -264,14 +251,22 @@ fn signing_keys(certificate: &SignedPublicKey) -> Vec<SigningKey> {
     };
     let mut keys = Vec::new();
     if own.key_flags().sign() && is_strong(primary.public_params()) {
-        keys.push(signing_key(Key::Primary(primary.clone()), created_s, expires_s));
+        keys.push(signing_key(
+            VerifyingKey::new(Key::Primary(primary.clone())),
+            created_s,
+            expires_s,
+        ));
     }
     for subkey in &certificate.public_subkeys {
         if let Some(binding) = signing_binding(primary, subkey) {
             let made_s = seconds(subkey.key.created_at());
             let own_expiry = expiry(made_s, binding);
             let earlier = own_expiry.into_iter().chain(expires_s).min();
-            keys.push(signing_key(Key::Sub(subkey.key.clone()), made_s.max(created_s), earlier));
+            keys.push(signing_key(
+                VerifyingKey::new(Key::Sub(subkey.key.clone())),
+                made_s.max(created_s),
+                earlier,
+            ));
         }
     }
     keys

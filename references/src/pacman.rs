@@ -10,6 +10,7 @@ use reference_formats::Job;
 use reference_formats::Refusal;
 use reference_formats::Statement;
 
+use crate::installed::Installed;
 use crate::openpgp::Keyring;
 use crate::problem::NotVouched;
 use crate::problem::Problem;
@@ -18,7 +19,6 @@ use crate::readers::Readers;
 use crate::signed_file;
 use crate::signed_file::Kind;
 use crate::statements::PackageReading;
-use crate::statements::text;
 
 /// The database of what is installed, below a root.
 pub const LOCAL: &str = "var/lib/pacman/local";
@@ -29,46 +29,25 @@ const SUFFIXES: [&str; 4] = ["zst", "xz", "gz", "lz4"];
 /// Most packages of one system.
 const MAX_PACKAGES: usize = 100_000;
 
-/// A package as pacman has it installed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Installed {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Its architecture.
-    pub arch: String,
-}
-
-impl Installed {
-    /// Reads the package's file, of the first of `folders` that has it, by the signature beside it.
-    pub fn read(
-        &self,
-        folders: &[PathBuf],
-        keys: &Keyring,
-        now_s: u64,
-        readers: &mut Readers,
-    ) -> Result<PackageReading, NotVouched> {
-        let not = |why| NotVouched { what: format!("{} {}", self.name, self.version), why };
-        let path = self.find_in(folders).ok_or_else(|| not(Problem::NoPackageFile))?;
-        let reading = signed_file::read(&path, Kind::Arch, keys, now_s, readers).map_err(not)?;
-        let package = &reading.package;
-        if [&package.name, &package.version, &package.arch]
-            != [&self.name, &self.version, &self.arch]
-        {
-            return Err(not(Problem::Changed("name, version or architecture")));
-        }
-        Ok(reading)
+/// Reads an installed package's file, of the first of `folders` that has it, by the signature beside it.
+pub fn read(
+    installed: &Installed,
+    folders: &[PathBuf],
+    keys: &Keyring,
+    now_s: u64,
+    readers: &mut Readers,
+) -> Result<PackageReading, NotVouched> {
+    let Installed { name, version, arch } = installed;
+    let not = |why| NotVouched { what: format!("{name} {version}"), why };
+    let stem = format!("{name}-{version}-{arch}.pkg.tar");
+    let names = SUFFIXES.map(|suffix| format!("{stem}.{suffix}"));
+    let path = Installed::find_in(&names, folders).ok_or_else(|| not(Problem::NoPackageFile))?;
+    let reading = signed_file::read(&path, Kind::Arch, keys, now_s, readers).map_err(not)?;
+    let package = &reading.package;
+    if !installed.is([&package.name, &package.version, &package.arch]) {
+        return Err(not(Problem::Changed("name, version or architecture")));
     }
-
-    fn find_in(&self, folders: &[PathBuf]) -> Option<PathBuf> {
-        // A name with a slash would lead out of the folder.
-        let stem = format!("{}-{}-{}.pkg.tar", self.name, self.version, self.arch);
-        let names = SUFFIXES.iter().map(|suffix| format!("{stem}.{suffix}"));
-        let plain = !stem.contains('/');
-        let mut paths = names.flat_map(|name| folders.iter().map(move |folder| folder.join(&name)));
-        paths.find(|path| plain && path.is_file())
-    }
+    Ok(reading)
 }
 
 /// What pacman has installed below `root`, sorted, and what of its database cannot be read.
@@ -102,8 +81,7 @@ fn describe(folder: &Path, readers: &mut Readers) -> Result<Installed, Problem> 
         let Statement::Package { name, version, arch } = said else {
             return Err(Refusal::Malformed.into());
         };
-        let [name, version, arch] = [name, version, arch].map(|word| text(word));
-        found = Some(Installed { name: name?, version: version?, arch: arch? });
+        found = Some(Installed::said([name, version, arch])?);
         Ok(())
     })?;
     found.ok_or(Problem::Missing("name"))

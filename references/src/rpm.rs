@@ -4,6 +4,7 @@
 //! stands outside its region in the database, is covered by nothing: it is read by a parser whose word is
 //! only taken for what verifies itself.
 
+use std::fs::File;
 use std::io::Cursor;
 use std::io::Read;
 use std::path::Path;
@@ -158,25 +159,24 @@ pub struct StoredHeader {
     file_signatures: Vec<Vec<u8>>,
 }
 
-/// The stored headers of a database, and how many rows hold none.
-#[derive(Clone, Debug, Default)]
-pub struct StoredHeaders {
-    /// Those that could be rebuilt.
-    pub headers: Vec<StoredHeader>,
-    /// Rows that hold no header, and why.
-    pub refused: Vec<(String, Refusal)>,
-}
-
-/// Takes the stored headers out of a database. Nothing is verified yet.
-pub fn database(path: &Path, readers: &mut Readers) -> Result<StoredHeaders, Problem> {
-    let pages = std::fs::read(path).map_err(Problem::file(path))?;
+/// Takes the stored headers out of a database and hands each to `each`, with the rows that hold none. Nothing is
+/// verified yet: what was handed over is worth as much as its own signature, and the whole only if this returns without an
+/// error.
+pub fn database(
+    path: &Path,
+    readers: &mut Readers,
+    each: &mut dyn FnMut(StoredHeader),
+) -> Result<Vec<(String, Refusal)>, Problem> {
+    let pages = File::open(path).map_err(Problem::file(path))?;
+    let length = pages.metadata().map_err(Problem::file(path))?.len();
     let log = read_log(path)?;
-    let length = (pages.len() as u64).to_le_bytes();
-    let mut input = Cursor::new(length).chain(Cursor::new(pages)).chain(Cursor::new(log));
-    let mut stored = StoredHeaders::default();
+    let pages = pages.take(length);
+    let mut input = Cursor::new(length.to_le_bytes()).chain(pages).chain(Cursor::new(log));
+    let mut stored = StoredHeaders { each, last: None, refused: Vec::new() };
     let domain = Domain::Unverified;
     readers.ask(domain, Job::RpmDatabase, &mut input, &mut |said| stored.hear(said))?;
-    Ok(stored)
+    stored.hand_over();
+    Ok(stored.refused)
 }
 
 fn read_log(path: &Path) -> Result<Vec<u8>, Problem> {
@@ -189,18 +189,33 @@ fn read_log(path: &Path) -> Result<Vec<u8>, Problem> {
     }
 }
 
-impl StoredHeaders {
+/// Hears of a database: a header, what belongs to it, the next header.
+struct StoredHeaders<'e> {
+    each: &'e mut dyn FnMut(StoredHeader),
+    last: Option<StoredHeader>,
+    /// Rows that hold no header, and why.
+    refused: Vec<(String, Refusal)>,
+}
+
+impl StoredHeaders<'_> {
+    fn hand_over(&mut self) {
+        if let Some(whole) = self.last.take() {
+            (self.each)(whole);
+        }
+    }
+
     fn hear(&mut self, statement: &Statement<'_>) -> Result<(), Problem> {
         match statement {
             Statement::Octets { part: Part::Header, octets } => {
-                self.headers.push(StoredHeader { header: octets.to_vec(), ..Default::default() });
+                self.hand_over();
+                self.last = Some(StoredHeader { header: octets.to_vec(), ..Default::default() });
             }
             Statement::Octets { part: Part::HeaderSignature, octets } => {
-                let last = self.headers.last_mut().ok_or(Refusal::Malformed)?;
+                let last = self.last.as_mut().ok_or(Refusal::Malformed)?;
                 last.signatures.extend_from_slice(octets);
             }
             Statement::Fact { name: b"file-signature", value } => {
-                let last = self.headers.last_mut().ok_or(Refusal::Malformed)?;
+                let last = self.last.as_mut().ok_or(Refusal::Malformed)?;
                 last.file_signatures.push(file_signature(value)?);
             }
             Statement::Fact { name: b"refused-header", value } => {

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 
 use crate::deb;
 use crate::deb::Indexes;
-use crate::deb::Installed;
+use crate::installed::Installed;
 use crate::openpgp::Keyring;
 use crate::pacman;
 use crate::problem::NotVouched;
@@ -18,7 +20,6 @@ use crate::readers::Readers;
 use crate::record::FileFlags;
 use crate::record::Reference;
 use crate::rpm;
-use crate::rpm::StoredHeaders;
 use crate::statements::PackageReading;
 use crate::store::Store;
 
@@ -52,7 +53,7 @@ pub struct Found {
     pub processes: u64,
 }
 
-/// Told as a scan goes on: what is done, and of how many.
+/// Told as a scan goes on: what is done, and of how many that were found so far.
 pub type Progress<'p> = &'p (dyn Fn(usize, usize) + Sync);
 
 impl Scan<'_> {
@@ -83,13 +84,17 @@ impl Scan<'_> {
         found: &mut Found,
     ) -> Result<(), Problem> {
         let mut readers = Readers::new(self.isolation);
-        let StoredHeaders { headers, refused } = rpm::database(path, &mut readers)?;
+        let mut refused = Vec::new();
+        let headers = |send: &mut dyn FnMut(rpm::StoredHeader)| {
+            refused = rpm::database(path, &mut readers, send)?;
+            Ok(())
+        };
+        self.each(headers, progress, found, |header, readers| {
+            header.read(self.keys, self.now_s, readers)
+        })?;
         found.processes += readers.started();
         let refused = refused.into_iter();
         found.not.extend(refused.map(|(what, why)| NotVouched { what, why: why.into() }));
-        self.each(&headers, progress, found, |header, readers| {
-            header.read(self.keys, self.now_s, readers)
-        });
         Ok(())
     }
 
@@ -111,9 +116,9 @@ impl Scan<'_> {
         let mut folders = self.folders.to_vec();
         folders.push(self.root.join(deb::ARCHIVES));
         let before = found.references.len();
-        self.each(&installed, progress, found, |package, readers| {
+        self.each(all_of(&installed), progress, found, |package, readers| {
             self.installed(package, store.as_ref(), &folders, &indexes, readers)
-        });
+        })?;
         let placed = Placement::of(self.root);
         for reference in &mut found.references[before..] {
             placed.place(reference);
@@ -129,10 +134,9 @@ impl Scan<'_> {
         found.not.extend(not);
         let mut folders = self.folders.to_vec();
         folders.push(self.root.join(pacman::CACHE));
-        self.each(&installed, progress, found, |package, readers| {
-            package.read(&folders, self.keys, self.now_s, readers).map(Some)
-        });
-        Ok(())
+        self.each(all_of(&installed), progress, found, |package, readers| {
+            pacman::read(package, &folders, self.keys, self.now_s, readers).map(Some)
+        })
     }
 
     /// From the package's file where there is one, otherwise from kept evidence.
@@ -146,66 +150,96 @@ impl Scan<'_> {
     ) -> Result<Option<PackageReading>, NotVouched> {
         let not = |why| NotVouched { what: format!("{} {}", package.name, package.version), why };
         if let Some(store) = store {
-            let mut store = store.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
             let recalled = store.recall(package, self.keys, self.now_s, readers);
             match recalled.map_err(|problem| not(problem.into()))? {
                 Some(reading) => return Ok(Some(reading)),
                 None => drop(store),
             }
         }
-        let path = package.find_in(folders).ok_or_else(|| not(Problem::NoEvidence))?;
+        let path = deb::find(package, folders).ok_or_else(|| not(Problem::NoEvidence))?;
         let deb = deb::package(&path, indexes, readers).map_err(not)?;
-        let identity = [&package.name, &package.version, &package.arch];
-        if deb.listed.identity.each_ref() != identity {
+        if !package.is(deb.listed.identity.each_ref()) {
             return Err(not(Problem::Changed("name, version or architecture")));
         }
         Ok(Some(deb.reading))
     }
 
-    /// Reads every item, several at a time; the order of the result is that of the items.
-    fn each<T: Sync>(
+    /// Reads every item that `produce` sends, several at a time and while it goes on; the order of the result is that of
+    /// the items. Nothing was found if `produce` fails.
+    fn each<T: Send>(
         &self,
-        items: &[T],
+        produce: impl FnOnce(&mut dyn FnMut(T)) -> Result<(), Problem>,
         progress: Progress<'_>,
         found: &mut Found,
         read: impl Fn(&T, &mut Readers) -> Result<Option<PackageReading>, NotVouched> + Sync,
-    ) {
-        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    ) -> Result<(), Problem> {
+        let (sender, receiver) = mpsc::channel();
+        let queue = Mutex::new(receiver.into_iter().enumerate());
+        let (sent, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let one_thread = || {
             let mut readers = Readers::new(self.isolation);
             let mut results = Vec::new();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(item) = items.get(index) else { return (results, readers.started()) };
-                results.push((index, read(item, &mut readers)));
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, items.len());
+            while let Some((index, item)) = next() {
+                results.push((index, read(&item, &mut readers)));
+                let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                progress(done, sent.load(Ordering::Relaxed).max(done));
             }
+            (results, readers.started())
         };
-        let mut results = Vec::with_capacity(items.len());
+        let (mut results, mut processes) = (Vec::new(), 0);
         std::thread::scope(|scope| {
             let threads: Vec<_> =
                 (0..self.threads.max(1)).map(|_| scope.spawn(one_thread)).collect();
-            for (some, started) in threads.into_iter().flat_map(std::thread::ScopedJoinHandle::join)
-            {
-                results.extend(some);
-                found.processes += started;
+            let produced = produce(&mut |item| {
+                sent.fetch_add(1, Ordering::Relaxed);
+                // The other end lives as long as this scope.
+                let _ = sender.send(item);
+            });
+            drop(sender);
+            for thread in threads {
+                if let Ok((some, started)) = thread.join() {
+                    results.extend(some);
+                    processes += started;
+                }
             }
-        });
+            produced
+        })?;
+        found.processes += processes;
+        found.add(results, sent.into_inner());
+        Ok(())
+    }
+}
+
+/// Sends what is known already.
+fn all_of<'a, T>(items: &'a [T]) -> impl FnOnce(&mut dyn FnMut(&'a T)) -> Result<(), Problem> {
+    |send| {
+        items.iter().for_each(send);
+        Ok(())
+    }
+}
+
+/// What became of an item, by its number.
+type Finished = (usize, Result<Option<PackageReading>, NotVouched>);
+
+impl Found {
+    fn add(&mut self, mut results: Vec<Finished>, sent: usize) {
         results.sort_by_key(|(index, _)| *index);
         // A thread that panicked took its items with it: what has no result is not vouched for.
-        let lost = items.len() - results.len();
+        let lost = sent - results.len();
         if lost > 0 {
             let what = format!("{lost} packages");
-            found.not.push(NotVouched { what, why: Problem::Lost });
+            self.not.push(NotVouched { what, why: Problem::Lost });
         }
         for (_, result) in results {
             match result {
                 Ok(Some(reading)) => {
-                    found.packages += 1;
-                    found.references.extend(reading.references);
+                    self.packages += 1;
+                    self.references.extend(reading.references);
                 }
                 Ok(None) => {}
-                Err(not) => found.not.push(not),
+                Err(not) => self.not.push(not),
             }
         }
     }

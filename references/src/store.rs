@@ -18,11 +18,11 @@ use serde::Serialize;
 
 use crate::deb::DebReading;
 use crate::deb::Indexes;
-use crate::deb::Installed;
 use crate::deb::Release;
 use crate::deb::Sha256Digest;
 use crate::digest::decode_hex;
 use crate::digest::encode_hex;
+use crate::installed::Installed;
 use crate::json_lines::LineProblem;
 use crate::openpgp::Keyring;
 use crate::problem::Problem;
@@ -106,7 +106,7 @@ impl Store {
     }
 
     fn record(&self, package: &Installed) -> PathBuf {
-        self.folder.join("packages").join(package.file_name()).with_extension("jsonl")
+        self.folder.join("packages").join(crate::deb::file_name(package)).with_extension("jsonl")
     }
 
     /// Keeps the evidence for a package file that was just read.
@@ -159,8 +159,7 @@ impl Store {
         let (head, lines) = text.split_once('\n').unwrap_or((&text, ""));
         let head: Head = serde_json::from_str(head)?;
         let same = head.version == VERSION
-            && [&head.package, &head.package_version, &head.arch]
-                == [&package.name, &package.version, &package.arch];
+            && package.is([&head.package, &head.package_version, &head.arch]);
         if !same {
             return Err(Problem::Changed("name, version or architecture").into());
         }

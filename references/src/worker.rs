@@ -29,7 +29,9 @@ const REQUIRED: u32 = lock::STRICT
     | lock::TWO_PIPES;
 const READ: usize = 256 << 10;
 /// How much input waits in the parent.
-const CHUNK: usize = 256 << 10;
+const FEED: usize = 256 << 10;
+/// A chunk of input is its length and so many octets at least, unless it is the last.
+const LEAST_CHUNK: usize = 4096;
 const START_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a job may cost.
@@ -96,7 +98,9 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Worker {
     confined: Confined,
-    received: Vec<u8>,
+    received: Received,
+    /// Memory for input on its way, used again for every job.
+    feeding: Vec<u8>,
     locks: u32,
 }
 
@@ -111,7 +115,8 @@ impl Worker {
     pub fn start_program(program: &Program, argument: &str) -> Result<Self, WorkerProblem> {
         let confined = Confined::start(program, argument).map_err(WorkerProblem::Start)?;
         let namespaces = if confined.in_namespaces { lock::NAMESPACES } else { 0 };
-        let mut worker = Self { confined, received: Vec::new(), locks: 0 };
+        let received = Received::default();
+        let mut worker = Self { confined, received, feeding: vec![0; FEED], locks: 0 };
         let locks = worker.ready()?;
         if locks & REQUIRED != REQUIRED {
             return Err(WorkerProblem::NotLocked(locks));
@@ -128,27 +133,17 @@ impl Worker {
     fn ready(&mut self) -> Result<u32, WorkerProblem> {
         let deadline = Instant::now() + START_DEADLINE;
         loop {
-            if let Some(end) = self.frame()? {
-                let Ok(Statement::Ready { locks }) = Statement::decode(&self.received[4..end])
-                else {
+            if let Some(frame) = next_frame(self.received.held())? {
+                let Ok(Statement::Ready { locks }) = Statement::decode(frame) else {
                     return Err(WorkerProblem::Garbage);
                 };
-                self.received.drain(..end);
+                let taken = frame.len() + 4;
+                self.received.take(taken);
                 return Ok(locks);
             }
             self.wait(false, deadline)?;
             self.receive()?;
         }
-    }
-
-    /// Where the first whole frame in what was received ends.
-    fn frame(&self) -> Result<Option<usize>, WorkerProblem> {
-        let Some(length) = self.received.first_chunk() else { return Ok(None) };
-        let length = u32::from_le_bytes(*length) as usize;
-        if length > MAX_OCTETS + 64 {
-            return Err(WorkerProblem::Flooded);
-        }
-        Ok((self.received.len() >= 4 + length).then_some(4 + length))
     }
 
     /// Hands `input` to the parser and each statement to `hear`, to the job's end.
@@ -163,7 +158,7 @@ impl Worker {
         hear: &mut dyn FnMut(&Statement<'_>) -> Result<(), E>,
     ) -> Result<Outcome, E> {
         let deadline = Instant::now() + bounds.deadline;
-        let mut feed = Feed { input, pending: vec![job as u8], sent: 0, ended: false };
+        let mut feed = Feed::new(job, input, std::mem::take(&mut self.feeding));
         let (mut statements, mut octets) = (0, 0);
         loop {
             feed.refill().map_err(WorkerProblem::from)?;
@@ -175,9 +170,9 @@ impl Worker {
                 continue;
             }
             octets += self.receive()? as u64;
-            let mut start = 0;
-            while let Some(frame) = next_frame(&self.received[start..])? {
-                start += frame.len() + 4;
+            let (mut taken, held) = (0, self.received.held());
+            while let Some(frame) = next_frame(&held[taken..])? {
+                taken += frame.len() + 4;
                 statements += 1;
                 if statements > bounds.statements {
                     return Err(WorkerProblem::Flooded.into());
@@ -194,13 +189,14 @@ impl Worker {
                     }
                 };
                 // An end before the input's, or something after the end, is a lie.
-                if !feed.is_done() || start != self.received.len() {
+                if !feed.is_done() || taken != held.len() {
                     return Err(WorkerProblem::Garbage.into());
                 }
-                self.received.clear();
+                self.received.take(taken);
+                self.feeding = feed.pending;
                 return Ok(ended);
             }
-            self.received.drain(..start);
+            self.received.take(taken);
             if octets > bounds.octets {
                 return Err(WorkerProblem::Flooded.into());
             }
@@ -225,17 +221,49 @@ impl Worker {
     }
 
     fn receive(&mut self) -> Result<usize, WorkerProblem> {
-        let held = self.received.len();
-        self.received.resize(held + READ, 0);
-        let result = rustix::io::read(&self.confined.output, &mut self.received[held..]);
-        let count = *result.as_ref().unwrap_or(&0);
-        self.received.truncate(held + count);
-        match result {
+        match rustix::io::read(&self.confined.output, self.received.room()) {
             Ok(0) => Err(WorkerProblem::Died),
-            Ok(count) => Ok(count),
+            Ok(count) => {
+                self.received.end += count;
+                Ok(count)
+            }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(0),
             Err(errno) => Err(errno.into()),
         }
+    }
+}
+
+/// What a parser said and nobody has taken yet. Its memory is used again: to clear it for every read would cost more than
+/// what is read.
+#[derive(Debug, Default)]
+struct Received {
+    octets: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Received {
+    fn held(&self) -> &[u8] {
+        &self.octets[self.start..self.end]
+    }
+
+    fn take(&mut self, count: usize) {
+        self.start += count;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Where to read to, so much as one read may give.
+    fn room(&mut self) -> &mut [u8] {
+        if self.octets.len() < self.end + READ && self.start > 0 {
+            self.octets.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.octets.len() < self.end + READ {
+            self.octets.resize(self.end + READ, 0);
+        }
+        &mut self.octets[self.end..]
     }
 }
 
@@ -252,36 +280,40 @@ fn next_frame(received: &[u8]) -> Result<Option<&[u8]>, WorkerProblem> {
 struct Feed<'a> {
     input: &'a mut dyn Read,
     pending: Vec<u8>,
+    filled: usize,
     sent: usize,
     ended: bool,
 }
 
-impl Feed<'_> {
-    fn is_done(&self) -> bool {
-        self.ended && self.sent == self.pending.len()
+impl<'a> Feed<'a> {
+    fn new(job: Job, input: &'a mut dyn Read, mut pending: Vec<u8>) -> Self {
+        // Only what failed does not give its memory back.
+        pending.resize(FEED, 0);
+        pending[0] = job as u8;
+        Self { input, pending, filled: 1, sent: 0, ended: false }
     }
 
-    /// Takes the next chunk once the last one is sent.
+    fn is_done(&self) -> bool {
+        self.ended && self.sent == self.filled
+    }
+
+    /// Takes as many chunks as fit once the last ones are sent.
     fn refill(&mut self) -> io::Result<()> {
-        if self.ended || (self.sent < self.pending.len() && self.sent > 0) {
-            return Ok(());
+        if self.sent == self.filled {
+            (self.sent, self.filled) = (0, 0);
         }
-        self.pending.drain(..self.sent);
-        self.sent = 0;
-        if self.pending.len() >= CHUNK {
-            return Ok(());
+        while self.sent == 0 && !self.ended && self.filled + LEAST_CHUNK <= self.pending.len() {
+            let (length, rest) = self.pending[self.filled..].split_at_mut(4);
+            let count = read_some(self.input, rest)?;
+            length.copy_from_slice(&(count as u32).to_le_bytes());
+            self.filled += 4 + count;
+            self.ended = count == 0;
         }
-        let start = self.pending.len();
-        self.pending.resize(start + 4 + CHUNK, 0);
-        let count = read_some(self.input, &mut self.pending[start + 4..])?;
-        self.pending.truncate(start + 4 + count);
-        self.pending[start..start + 4].copy_from_slice(&(count as u32).to_le_bytes());
-        self.ended = count == 0;
         Ok(())
     }
 
     fn send(&mut self, confined: &Confined) -> Result<(), WorkerProblem> {
-        match rustix::io::write(&confined.input, &self.pending[self.sent..]) {
+        match rustix::io::write(&confined.input, &self.pending[self.sent..self.filled]) {
             Ok(count) => self.sent += count,
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::PIPE) => return Err(WorkerProblem::Died),
