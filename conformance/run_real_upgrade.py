@@ -19,6 +19,9 @@ import time
 from pathlib import Path
 
 from quixote_cli import default_binary
+from run_upgrade import Failed
+from run_upgrade import expect
+from run_upgrade import run
 
 # Packages that make the program, and the program with its arguments, in the order of preference: few and small
 # packages without a service of their own.
@@ -33,24 +36,6 @@ CANDIDATES = [
 APT = ["-q", "-y", "-o", "APT::Sandbox::User=root", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
 APT += ["-o", "Acquire::Retries=5"]
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-
-
-class Failed(Exception):
-    """What the test asserts does not hold."""
-
-
-def expect(condition, what, done=None):
-    if not condition:
-        raise Failed(what + (f"\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}" if done else ""))
-    print(f"ok  {what}", flush=True)
-
-
-def run(*command, check=True, **options):
-    command = [str(word) for word in command]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
-    if check and done.returncode != 0:
-        raise Failed(f"{' '.join(command)}: exit {done.returncode}: {done.stdout[-800:]}{done.stderr[-800:]}")
-    return done
 
 
 class System:

@@ -1,9 +1,12 @@
 //! Keys and packages, made once a run by gpg, rpmbuild and rpmsign.
 
+#![allow(unsafe_code, reason = "what all tests share has no destructor that runs: atexit(3)")]
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use references::openpgp::Keyring;
 
@@ -12,6 +15,9 @@ pub(crate) const NOW_S: u64 = 4_000_000_000;
 
 /// Made once, shared by all tests.
 pub(crate) static FIXTURE: LazyLock<Fixture> = LazyLock::new(Fixture::make);
+
+/// Its folder, for the end of the process.
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 
 pub(crate) struct Fixture {
     folder: tempfile::TempDir,
@@ -45,6 +51,9 @@ echo text > %{buildroot}/usr/share/doc/sample/README
 impl Fixture {
     fn make() -> Self {
         let fixture = Self { folder: tempfile::tempdir().unwrap() };
+        FOLDER.set(fixture.folder.path().to_owned()).unwrap();
+        // SAFETY: `leave` is a function without arguments, and stays where it is.
+        assert_eq!(unsafe { libc::atexit(leave) }, 0);
         fixture.make_key("rsa", "Key-Type: RSA\nKey-Length: 2048\n");
         fixture.make_key("eddsa", "Key-Type: EDDSA\nKey-Curve: ed25519\n");
         std::fs::write(fixture.path("sample.spec"), SPEC).unwrap();
@@ -120,11 +129,10 @@ impl Fixture {
     }
 }
 
-impl Drop for Fixture {
-    fn drop(&mut self) {
-        let _ = Command::new("gpgconf")
-            .args(["--kill", "all"])
-            .env("GNUPGHOME", self.path("gnupg"))
-            .status();
-    }
+/// Ends the agents that gpg started, and removes the folder.
+extern "C" fn leave() {
+    let Some(folder) = FOLDER.get() else { return };
+    let mut end = Command::new("gpgconf");
+    let _ = end.args(["--kill", "all"]).env("GNUPGHOME", folder.join("gnupg")).status();
+    let _ = std::fs::remove_dir_all(folder);
 }
