@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """References: quixote beside rpm and dpkg, in one run, in shuffled order.
 
-RPM: 1,000 signed packages in an rpm database; `quixote references scan` with the parser in this process, one
+RPM: 1,000 of Debian's packages, rebuilt as RPM and signed, in an rpm database; `quixote references scan` with the parser in this process, one
 warm parser process a signer, and one process a package, beside `rpm -qa --dump`. The sets of paths and digests
 have to be the same. Debian: a sample of the packages of this machine that apt still offers, downloaded once and kept in
 target/xtask; every file verified, beside `dpkg --verify` and `debsums -as` of the same packages. Every run has to end as it
@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -27,8 +28,89 @@ def run(command, **more):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
 
 
+# Of a path that rpmbuild takes as it is written.
+PLAIN = re.compile(r"/[A-Za-z0-9._+@/:,~=-]+")
+LARGEST = 1_000_000
+
+
+def offered(count):
+    """Packages that apt offers and that are not large, the same ones as long as the archive is: `name=version`."""
+    names, fields = {}, {}
+    for line in run(["apt-cache", "dumpavail"]).stdout.decode(errors="replace").splitlines() + [""]:
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+            continue
+        if int(fields.get("Size", LARGEST)) < LARGEST and fields.get("Essential") != "yes":
+            names[fields["Package"]] = fields["Version"]
+        fields = {}
+    chosen = sorted(names.items())
+    random.Random(1).shuffle(chosen)
+    assert len(chosen) >= count, "apt offers too few packages; run apt-get update"
+    return chosen[:count]
+
+
+def unpack_debs(folder, packages):
+    """The contents of so many of Debian's packages, and the list of each one's files."""
+    debs, root = folder / "debs", folder / "contents"
+    debs.mkdir()
+    root.mkdir()
+    names = [f"{name}={version}" for name, version in offered(packages)]
+    for start in range(0, len(names), 100):
+        run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", *names[start:start + 100]], cwd=debs)
+    lists = {}
+    for deb in sorted(debs.glob("*.deb")):
+        run(["dpkg-deb", "--extract", str(deb), str(root)])
+        rows = run(["dpkg-deb", "--contents", str(deb)]).stdout.decode(errors="replace").splitlines()
+        paths = {row.split(None, 5)[5].partition(" -> ")[0].partition(" link to ")[0][1:].rstrip("/")
+                 for row in rows if not row.startswith("d")}
+        lists[deb.name.split("_")[0]] = sorted(path for path in paths if PLAIN.fullmatch(path))
+        deb.unlink()
+    # A file that another package has replaced by a directory, say, is no file of this one any more.
+    there = lambda path: os.path.isfile(f"{root}{path}") or os.path.islink(f"{root}{path}")
+    return root, {name: [path for path in paths if there(path)] for name, paths in lists.items()}
+
+
+def make_contents(folder, packages, files):
+    """As many files as are asked for in every package, each a line long."""
+    root, lists = folder / "contents", {}
+    for package in range(packages):
+        place = root / f"usr/share/p{package}"
+        place.mkdir(parents=True)
+        for file in range(files):
+            (place / f"file-{file}").write_text(f"{package} {file}\n")
+        lists[f"p{package}"] = [f"/usr/share/p{package}/file-{file}" for file in range(files)]
+    return root, lists
+
+
+def make_key(folder, key_type, key, environment):
+    kind = {"rsa4096": "Key-Type: RSA\nKey-Length: 4096", "rsa2048": "Key-Type: RSA\nKey-Length: 2048",
+            "eddsa": "Key-Type: EDDSA\nKey-Curve: ed25519"}[key_type]
+    text = f"%no-protection\n{kind}\nKey-Usage: sign\nName-Email: {SIGNER}\nExpire-Date: 0\n"
+    run(["gpg", "--batch", "--gen-key"], input=text.encode(), env=environment)
+    run(["gpg", "--batch", "--armor", "--output", str(key), "--export", SIGNER], env=environment)
+
+
+def build(folder, root, lists, environment):
+    """One build with a subpackage for each package: a thousand builds would take an hour."""
+    spec = ["%global debug_package %{nil}", "Name: top", "Version: 1", "Release: 1", "Summary: s", "License: MIT",
+            "AutoReqProv: no", "%description", "d", "%install", f"cp -a {root}/. %{{buildroot}}/"]
+    for name, paths in lists.items():
+        (folder / f"{name}.files").write_text("".join(f'"{path}"\n' for path in paths))
+        spec += [f"%package -n {name}", "Summary: s", "AutoReqProv: no", f"%description -n {name}", "d",
+                 f"%files -n {name} -f {folder}/{name}.files"]
+    (folder / "bench.spec").write_text("\n".join(spec) + "\n")
+    defines = [f"_topdir {folder}/top", "_binary_payload w0.ufdio", "__os_install_post %{nil}",
+               "_unpackaged_files_terminate_build 0", "_build_id_links none"]
+    run(["rpmbuild", "-bb", "--quiet", *[word for define in defines for word in ("-D", define)], str(folder / "bench.spec")],
+        env=environment)
+    built = sorted(str(path) for path in (folder / "top/RPMS").glob("*/*.rpm"))
+    assert len(built) == len(lists), (len(built), len(lists))
+    return built
+
+
 def make_packages(folder, packages, files, key_type):
-    """One build with a subpackage for each package: a thousand builds would take an hour. Kept for the next run."""
+    """Kept for the next run. `files` is None for those of Debian's packages."""
     key, root, database = folder / "key.asc", folder / "root", f"_dbpath {folder}/root/var/lib/rpm"
     if (folder / "done").exists():
         return key, root, database
@@ -37,35 +119,16 @@ def make_packages(folder, packages, files, key_type):
     home = folder / "gnupg"
     home.mkdir(mode=0o700)
     environment = dict(os.environ, GNUPGHOME=str(home), LC_ALL="C")
-    kind = {"rsa4096": "Key-Type: RSA\nKey-Length: 4096", "rsa2048": "Key-Type: RSA\nKey-Length: 2048",
-            "eddsa": "Key-Type: EDDSA\nKey-Curve: ed25519"}[key_type]
-    text = f"%no-protection\n{kind}\nKey-Usage: sign\nName-Email: {SIGNER}\nExpire-Date: 0\n"
-    run(["gpg", "--batch", "--gen-key"], input=text.encode(), env=environment)
-    run(["gpg", "--batch", "--armor", "--output", str(key), "--export", SIGNER], env=environment)
-    spec = ["Name: top", "Version: 1", "Release: 1", "Summary: s", "License: MIT", "BuildArch: noarch",
-            "%description", "d", "%install"]
-    spec.append(f"python3 {folder}/files.py %{{buildroot}}")
-    (folder / "files.py").write_text(
-        "import os, sys\n"
-        f"for package in range({packages}):\n"
-        "    folder = f'{sys.argv[1]}/usr/share/p{package}'\n"
-        "    os.makedirs(folder)\n"
-        f"    for file in range({files}):\n"
-        "        open(f'{folder}/file-{file}', 'w').write(f'{package} {file}\\n')\n")
-    for number in range(packages):
-        spec += [f"%package -n p{number}", "Summary: s", f"%description -n p{number}", "d",
-                 f"%files -n p{number}", f"/usr/share/p{number}"]
-    (folder / "bench.spec").write_text("\n".join(spec) + "\n")
-    run(["rpmbuild", "-bb", "--quiet", "-D", f"_topdir {folder}/top", "-D", "_binary_payload w0.ufdio",
-         "-D", "__os_install_post %{nil}", str(folder / "bench.spec")], env=environment)
-    built = sorted(str(path) for path in (folder / "top/RPMS/noarch").glob("*.rpm"))
-    assert len(built) == packages, len(built)
+    make_key(folder, key_type, key, environment)
+    contents, lists = make_contents(folder, packages, files) if files else unpack_debs(folder, packages)
+    built = build(folder, contents, lists, environment)
     run(["rpmsign", "-D", f"_gpg_name {SIGNER}", "-D", "__gpg /usr/bin/gpg", "--addsign", *built],
         env=environment)
     run(["rpmkeys", "-D", database, "--import", str(key)])
-    run(["rpm", "-D", database, "-i", "--justdb", "--nodeps", "--force", *built])
+    run(["rpm", "-D", database, "-i", "--justdb", "--nodeps", "--force", "--ignorearch", *built])
     run(["gpgconf", "--kill", "all"], env=environment)
-    shutil.rmtree(folder / "top")
+    for left in ("top", "contents", "debs"):
+        shutil.rmtree(folder / left, ignore_errors=True)
     (folder / "done").touch()
     return key, root, database
 
@@ -119,20 +182,22 @@ def same_set(quixote, database):
         ours.add((record["path"], record["digest"].split(":")[1]))
     assert rows == ours, f"the sets differ: {len(rows)} and {len(ours)}"
     print(f"the same {len(ours)} paths and digests", flush=True)
+    return len(ours)
 
 
 def rpm(arguments):
-    place = pathlib.Path(arguments.rpms).resolve() / f"{arguments.packages}-{arguments.files}-{arguments.key}"
+    place = pathlib.Path(arguments.rpms).resolve() / f"{arguments.packages}-{arguments.files or 'debs'}-{arguments.key}"
     key, root, database = make_packages(place, arguments.packages, arguments.files, arguments.key)
     scan = [arguments.quixote, "references", "scan", "--root", str(root), "--key", str(key)]
-    same_set(scan, database)
+    count = same_set(scan, database)
     commands = {
         "rpm -qa --dump": ["rpm", "-D", database, "-qa", "--dump"],
         "references scan": scan,
         "references scan --isolation none": scan + ["--isolation", "none"],
         "references scan --isolation package": scan + ["--isolation", "package"],
     }
-    title = f"RPM: {arguments.packages} packages of {arguments.files} files, signed by {arguments.key}; signatures verified by both"
+    origin = "made" if arguments.files else "rebuilt from Debian's"
+    title = f"RPM: {arguments.packages} packages {origin}, {count} files, signed by {arguments.key}; signatures verified by both"
     report(title, measure(commands, arguments.runs), "rpm -qa --dump")
 
 
@@ -186,7 +251,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quixote", default="target/release/quixote")
     parser.add_argument("--packages", type=int, default=1000)
-    parser.add_argument("--files", type=int, default=87)
+    parser.add_argument("--files", type=int, help="make packages of so many files, rather than rebuild Debian's")
     parser.add_argument("--key", choices=["rsa2048", "rsa4096", "eddsa"], default="rsa2048")
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--deb-runs", type=int, default=5)
