@@ -6,8 +6,14 @@ use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
 use clap::ValueHint;
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser as _;
+
+use references::reference_formats::Job;
 
 use super::ima::ImaCommand;
+use super::run::SourceChoice;
+use crate::commands::references::FORMATS;
 
 /// What is asked about references.
 #[derive(Debug, Subcommand)]
@@ -24,6 +30,12 @@ pub(crate) enum ReferencesCommand {
     /// Keep what vouches for Debian packages, before apt throws it away
     #[command(after_help = CAPTURE_EXAMPLES)]
     Capture(CaptureArguments),
+    /// Tell what the isolated parser says of the standard input; nobody has verified it
+    #[command(after_help = PARSE_EXAMPLES)]
+    Parse(ParseArguments),
+    /// Make and sign a model that holds 'references parse' of this very build, parser and all
+    #[command(after_help = PARSER_MODEL_EXAMPLES)]
+    ParserModel(ParserModelArguments),
     /// Reference values for IMA: lists, PCRs, digest lists, signatures
     Ima {
         #[command(subcommand)]
@@ -57,6 +69,20 @@ const CAPTURE_EXAMPLES: &str = "\
 Examples:
   quixote references capture --install-hook            from now on, at every installation
   quixote references capture /var/cache/apt/archives/*.deb
+";
+
+const PARSE_EXAMPLES: &str = "\
+Examples:
+  quixote references parse --as deb < package.deb
+  quixote references parse --as oci-layer --json < layer.tar.gz
+  quixote enforce parser.model -- quixote references parse --as deb < package.deb
+";
+
+const PARSER_MODEL_EXAMPLES: &str = "\
+Examples:
+  quixote model keygen -o me.key
+  quixote references parser-model --key me.key -o parser.model
+  quixote enforce parser.model -- quixote references parse --as deb < package.deb
 ";
 
 /// How signatures are judged and parsers kept apart.
@@ -153,6 +179,41 @@ pub(crate) struct VerifyArguments {
     #[arg(long)]
     pub(crate) config: bool,
     /// Print what differs as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Parse the standard input.
+#[derive(Args, Debug)]
+pub(crate) struct ParseArguments {
+    /// What the input is
+    #[arg(long = "as", value_name = "FORMAT", value_parser = format_parser())]
+    pub(crate) format: Job,
+    /// One JSON object a statement
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn format_parser() -> impl clap::builder::TypedValueParser<Value = Job> {
+    PossibleValuesParser::new(FORMATS.map(|row| row.0)).try_map(|name| {
+        let row = FORMATS.iter().find(|row| row.0 == name);
+        row.map(|row| row.1).ok_or("no such format")
+    })
+}
+
+/// Make the parser's model.
+#[derive(Args, Debug)]
+pub(crate) struct ParserModelArguments {
+    /// Write the model here, and its signature beside it
+    #[arg(short, long, value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+    /// The private key that signs it, as 'quixote model keygen' makes it
+    #[arg(short, long, value_hint = ValueHint::FilePath)]
+    pub(crate) key: PathBuf,
+    /// Where the events come from
+    #[arg(long, value_enum, value_name = "SOURCE", default_value_t)]
+    pub(crate) source: SourceChoice,
+    /// As JSON: what was written
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -2,10 +2,13 @@
 
 mod capture;
 mod ima;
+mod parse;
+mod parser_model;
 mod scan;
 mod show;
 mod verify;
 
+pub(crate) use parse::FORMATS;
 pub(crate) use scan::of_this_system;
 
 use std::io::IsTerminal as _;
@@ -38,6 +41,8 @@ pub(crate) fn run(command: &ReferencesCommand) -> Outcome<Status> {
         ReferencesCommand::Show(arguments) => show::run(arguments),
         ReferencesCommand::Verify(arguments) => verify::run(arguments),
         ReferencesCommand::Capture(arguments) => capture::run(arguments),
+        ReferencesCommand::Parse(arguments) => parse::run(arguments),
+        ReferencesCommand::ParserModel(arguments) => parser_model::run(arguments),
         ReferencesCommand::Ima { command } => ima::run(command),
     }
 }
