@@ -52,7 +52,10 @@ pub enum Problem {
     )]
     NoPackageFile,
     /// It is signed by a certificate that lived for minutes, and not by a key that can be pinned.
-    #[error("a short-lived certificate signed it, which is not read; sign with a key")]
+    #[error(
+        "a short-lived certificate signed it (keyless), which is not verified here; name the image by --digest, or have it \
+         signed by a key and give that with --bundle-key"
+    )]
     Keyless,
     /// Kept evidence does not hold.
     #[error("{0}")]

@@ -2,7 +2,7 @@
 //!
 //! What counts is the key's signature: over an envelope whose statement names digests, or over what has a digest. What
 //! the bundle holds of a transparency log is not looked at: with a pinned key nothing rests on it. Bundles by short-lived
-//! certificates (keyless) are refused, since what they mean is decided by a log and an identity provider.
+//! certificates (keyless) are refused, since what they mean is decided by a log and an identity provider: `docs/decisions/0012-keyless-bundles.md`.
 
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use p256::pkcs8::DecodePublicKey as _;
