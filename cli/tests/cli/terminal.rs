@@ -83,6 +83,13 @@ impl Session {
         panic!("no {text:?} after {:?}\n--- screen ---\n{screen}", &screen[..self.seen]);
     }
 
+    /// Waits until vim has drawn all and shows its cursor: before that Ctrl-Z may stop it while it still
+    /// sets the terminal up, and then it comes back without a screen of its own.
+    fn wait_for_editor(&mut self) {
+        self.wait_for("~ ");
+        self.wait_for("\x1b[?25h");
+    }
+
     /// Enters a line again and again until the screen shows a text.
     fn line_until(&mut self, line: &str, text: &str) {
         for _ in 0..PATIENCE.as_secs() {
@@ -201,6 +208,7 @@ fn run_a_full_screen_program_works_and_nothing_is_written_over_it() {
     let mut session = Session::start();
     session.line(&format!("{LEARN} vim -u NONE -N text"));
     session.wait_for("\x1b[?1049h");
+    session.wait_for_editor();
     session.press("ihello\x1b:wq\n");
     session.wait_for("\x1b[?1049l");
     session.wait_for("ended with status 0");
@@ -212,12 +220,12 @@ fn run_a_full_screen_program_works_and_nothing_is_written_over_it() {
 fn run_a_stopped_editor_comes_back() {
     let mut session = Session::start();
     session.line(&format!("{LEARN} vim -u NONE -N text"));
-    session.wait_for("\x1b[?1049h");
+    session.wait_for_editor();
     session.press(CTRL_Z);
     session.wait_for("\x1b[?1049l");
     session.wait_for("Stopped");
     session.line("fg");
-    session.wait_for("\x1b[?1049h");
+    session.wait_for_editor();
     session.press(":q!\n");
     session.wait_for("ended with status 0");
 }
@@ -237,12 +245,14 @@ fn run_a_denial_waits_until_a_full_screen_program_has_ended() {
     session.line("echo one > text; echo two > other");
     session.line(&format!("{LEARN} vim -u NONE -N -n text"));
     session.wait_for("\x1b[?1049h");
+    session.wait_for_editor();
     session.press(":r text\n:q!\n");
     session.wait_for("ended with status 0");
     session.line(
         "quixote enforce m.model --allow-unsigned --on-violation deny -- vim -u NONE -N -n text",
     );
     session.wait_for("\x1b[?1049h");
+    session.wait_for_editor();
     let begun = session.seen;
     session.press(":r other\n");
     session.wait_for("E484");
