@@ -196,8 +196,9 @@ fn run_a_shell_in_the_workload_has_its_own_jobs() {
     session.line("jobs -s | grep -c Stop''ped");
     session.wait_for("1");
     session.line("kill %1");
-    // bash tells at the first prompt after the job has ended, with or without us.
-    session.line_until("", "Terminated");
+    // bash tells after a command that it waits for; it may miss the end of a job that it has just
+    // continued until then, with or without us.
+    session.line_until("/bin/true", "Terminated");
     session.line("exit 6");
     session.wait_for("ended with status 6");
     session.expect_status(6);
