@@ -57,7 +57,7 @@ fn mcu() -> Part {
     Part {
         name: "mcu",
         about: "the agent on emulated microcontrollers passes its suite, decides within its memory, stops an attack",
-        limit: Duration::from_secs(360),
+        limit: Duration::from_secs(520),
         required: true,
         needs: vec![Need::Program("qemu-system-arm"), Need::Program("ld.lld-19")],
         steps: vec![command.split_whitespace().collect()],
