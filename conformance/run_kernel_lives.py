@@ -26,6 +26,7 @@ def main():
     place = lives.Lives(FOLDER, arguments.quixote.resolve(), arguments.storm.resolve(), arguments.source)
     tests = {
         "losses": lambda: lives.losses(place),
+        "overflow": lambda: lives.overflow(place),
         "crashes": lambda: lives.crashes(place),
         "at_once": lambda: lives.at_once(place),
         "in_a_row": lambda: lives.in_a_row(place, arguments.row),

@@ -14,6 +14,8 @@ from oracle import HookCounter
 
 RUN_LIMIT_S = 240
 STORM = 40
+# More than a ring holds of what is decided without waiting.
+FLOOD, FLOOD_STATUS = 2000, 7
 CRASHES = 6
 AT_ONCE = 10
 # What a namespace may leave behind: nothing; what the kernel frees late or keeps in caches.
@@ -78,6 +80,47 @@ def losses(lives):
             problems.append(f"{hook}: {len(made - recorded)} of {len(made)} missing, {lost} counted as lost")
         print(f"{hook}: the kernel counted {calls}, recorded {len(recorded)}, lost {lost}")
     return problems
+
+
+def overflow(lives):
+    """A ring that is full, also of the end of the first process: lost events are counted, the run ends, nobody signs."""
+    # The programs are loaded now, which takes long.
+    lives.learn("calm", lives.storm, 0)
+    model = lives.folder / "flood.model"
+    lives.fresh()
+    wanted = ["--runs", "1", "--accept-rules", "none", "--name", "flood", "-o", model]
+    running = start(lives, lives.line("learn", *wanted, "--", lives.storm, "flood", FLOOD, FLOOD_STATUS))
+    ready = wait_until((lives.work / "ready").exists)
+    os.kill(running.pid, signal.SIGSTOP)
+    (lives.work / "go").touch()
+    ended = ready and wait_until(lambda: not processes(lives.storm))
+    made = len(list(lives.work.glob("flood-*")))
+    os.kill(running.pid, signal.SIGCONT)
+    if not ended:
+        return [f"the workload {'did not end' if ready else 'did not begin'}"]
+    if not wait_until(lambda: running.poll() is not None):
+        running.kill()
+        return ["the orchestrator waits for a process that has ended"]
+    text = model.read_text()
+    recorded = len(re.findall(r" inode_mkdir \S*/flood-\d+\b", text))
+    lost = int(re.search(r"^losses (\d+)$", text, re.MULTILINE).group(1))
+    print(f"inode_mkdir: {made} made, {recorded} recorded, {lost} counted as lost")
+    problems = [] if running.returncode == FLOOD_STATUS else [f"the run ended with {running.returncode}"]
+    if made != FLOOD:
+        problems.append(f"{made} of {FLOOD} directories made")
+    # The end of the process is lost as well.
+    if lost != made - recorded + 1 or recorded == made:
+        problems.append(f"{made} made, {recorded} recorded, but {lost} lost")
+    return problems + signed_all_the_same(lives, model) + nothing_left(lives)
+
+
+def signed_all_the_same(lives, model):
+    key = lives.folder / "key"
+    subprocess.run([lives.quixote, "model", "keygen", "-o", key], env=lives.environment, check=True, capture_output=True)
+    signing = [lives.quixote, "model", "sign", model, "--key", key]
+    signed = subprocess.run(signing, env=lives.environment, capture_output=True, text=True)
+    refused = signed.returncode != 0 and "lost events" in signed.stderr
+    return [] if refused else [f"signing a model with losses: {signed.returncode}: {signed.stderr.strip()}"]
 
 
 def crashes(lives):

@@ -4,6 +4,8 @@
  *
  * `storm COUNT`: a process pinned to each processor opens its folder over and over; each time after
  * LOAD opens it makes one directory and one symbolic link whose names say processor and number.
+ * `storm flood COUNT STATUS`: makes `ready`, and when there is a `go` makes COUNT directories, which is decided
+ * without waiting for an orchestrator, and ends with STATUS.
  * `storm breach`: opens its folder for as long as it lives, and tries each time to make `breach`.
  */
 #define _GNU_SOURCE
@@ -57,12 +59,30 @@ static int try_for_ever(void)
 	}
 }
 
+static int flood(int count, int status)
+{
+	char name[64];
+
+	if (mkdir("ready", 0700) < 0)
+		return 1;
+	while (access("go", F_OK) < 0)
+		usleep(1000);
+	for (int i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "flood-%d", i);
+		if (mkdir(name, 0700) < 0)
+			return 1;
+	}
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	int processors = sysconf(_SC_NPROCESSORS_ONLN);
 	int failed = 0;
 	int status;
 
+	if (argc == 4 && !strcmp(argv[1], "flood"))
+		return flood(atoi(argv[2]), atoi(argv[3]));
 	if (argc != 2)
 		return 64;
 	if (!strcmp(argv[1], "breach"))

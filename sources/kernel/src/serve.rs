@@ -115,20 +115,25 @@ impl Server {
             tracing::error!(target: "user", "the namespace's ring cannot be read: it ends");
             return self.kill();
         };
-        while !self.tick() {
-            if let Err(error) = ring.poll(POLL)
-                && error.kind() != libbpf_rs::ErrorKind::Interrupted
-            {
-                tracing::error!(target: "user", %error, "the namespace's ring cannot be read");
-                self.kill();
+        loop {
+            while !self.tick() {
+                if let Err(error) = ring.poll(POLL)
+                    && error.kind() != libbpf_rs::ErrorKind::Interrupted
+                {
+                    tracing::error!(target: "user", %error, "the namespace's ring cannot be read");
+                    self.kill();
+                }
+            }
+            let _ = ring.consume();
+            if !self.end_untold() {
+                break;
             }
         }
-        let _ = ring.consume();
         self.report_losses();
         self.note(|progress| progress.all_ended = true);
     }
 
-    /// True when the last task is gone.
+    /// True when the last task is gone, and every child that has ended is reaped.
     fn tick(&self) -> bool {
         self.report_losses();
         let mut ending = lock(&self.ending);
@@ -146,9 +151,26 @@ impl Server {
         self.namespace.live() <= 0 && ending.is_empty()
     }
 
+    /// When no task is left and the ring is empty: ends the processes whose end did not fit the
+    /// ring. Whether anybody is to be waited for.
+    fn end_untold(&self) -> bool {
+        let untold: Vec<_> = lock(&self.processes).drain().collect();
+        for (process, pid) in untold {
+            let process = ProcessId(process);
+            self.agent.exited(process);
+            // Another process may have been given the number meanwhile; not the first one's,
+            // since nobody but us reaps that.
+            if process == FIRST || namespace::is_process(&self.namespace, process, pid) {
+                lock(&self.ending).push(pid);
+            }
+        }
+        !lock(&self.ending).is_empty()
+    }
+
     fn reaped(&self, pid: u32, status: Option<i32>) {
         if pid == self.first_pid {
-            self.note(|progress| progress.first_status = status.or(Some(libc::SIGKILL)));
+            let status = status.unwrap_or(libc::SIGKILL);
+            self.note(|progress| progress.first_status = progress.first_status.or(Some(status)));
         }
     }
 
