@@ -369,7 +369,8 @@ def localities(bench, board):
     """The service of the corpus and every attack, with the agent on an emulated board."""
     firmware = build("mcu", board)
     with Board(bench, board, firmware) as device:
-        runner("run_corpus.py", bench, device.tma, "--ci", "--only", "nginx")
+        # A line belongs to one account, an agent to one orchestrator's key: one account.
+        runner("run_corpus.py", bench, device.tma, "--ci", "--only", "nginx@root")
         stack(board, device)
     with Board(bench, board, firmware) as device:
         attack(bench, device.tma, [EVERY])

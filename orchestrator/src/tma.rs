@@ -25,6 +25,7 @@ use thiserror::Error;
 use tma_protocol::Deframer;
 use tma_protocol::Handshake;
 use tma_protocol::Identity;
+use tma_protocol::Packet;
 use tma_protocol::PublicIdentity;
 use tma_protocol::boot::write_boot;
 use tma_protocol::bound::PACKET_MAX;
@@ -331,26 +332,40 @@ pub fn shake_hands(
     Ok(Session { wire, sealer, opener, hello, identity, patience })
 }
 
-/// The first packet that is whole; what a line held before is passed over.
+/// The answer to a handshake. What a line still holds of an earlier session is passed over: octets,
+/// sealed packets, and the refusal of what an orchestrator had half written when it died.
 fn first_packet(wire: &Wire, patience: Duration) -> Result<Vec<u8>, AgentError> {
-    let deadline = Instant::now() + patience;
+    let mut deadline = Instant::now() + patience;
     let mut deframer = Deframer::new(PACKET_MAX);
     let mut octet = [0; 1];
+    let mut refusal = None;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(AgentError::Silent(patience.as_secs()));
+            return refusal.ok_or(AgentError::Silent(patience.as_secs()));
         }
         // Octet by octet: what follows the packet belongs to the session.
-        wire.read(&mut octet, left)?;
-        if let (_, Some(Ok(packet))) = deframer.take(&octet) {
-            return Ok(packet.to_vec());
+        match (wire.read(&mut octet, left), &refusal) {
+            (Err(AgentError::Silent(_)), Some(_)) => continue,
+            (Err(AgentError::Gone), Some(refused)) => return Ok(refused.clone()),
+            (read, _) => read?,
+        };
+        let (_, Some(Ok(packet))) = deframer.take(&octet) else { continue };
+        match Packet::read(packet) {
+            Ok(Packet::Sealed(_)) => {}
+            Ok(Packet::Refused) if refusal.is_none() => {
+                refusal = Some(packet.to_vec());
+                deadline = deadline.min(Instant::now() + patience / 10);
+            }
+            _ => return Ok(packet.to_vec()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -362,5 +377,40 @@ mod tests {
         for text in ["", "unix:", "vsock:1", "vsock:a:1", "serial:", "kernel", "process:1", "vm:"] {
             assert!(text.parse::<Tma>().is_err(), "{text}");
         }
+    }
+    /// What an agent's line holds, and the wire to it.
+    fn line_with(packets: &[&[u8]]) -> (UnixStream, Wire) {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut octets = b"rest of something\0".to_vec();
+        packets.iter().for_each(|packet| tma_protocol::frame(packet, &mut octets));
+        theirs.write_all(&octets).unwrap();
+        (theirs, Wire::new(ours.into(), None).unwrap())
+    }
+
+    #[test]
+    fn what_an_earlier_session_left_on_the_line_is_passed_over() {
+        let (sealed, refused, second) = ([4, 1, 2, 3], [5], [2, 9]);
+        let (_agent, wire) = line_with(&[&sealed, &sealed, &refused, &sealed, &second]);
+        let answer = first_packet(&wire, Duration::from_secs(10));
+        assert_eq!(answer.unwrap(), second);
+    }
+
+    #[test]
+    fn a_refusal_that_nothing_follows_is_the_answer() {
+        let (agent, wire) = line_with(&[&[5]]);
+        let begun = Instant::now();
+        assert_eq!(first_packet(&wire, Duration::from_secs(3)).unwrap(), [5]);
+        assert!(begun.elapsed() < Duration::from_secs(2));
+        drop(agent);
+        let (agent, wire) = line_with(&[&[5]]);
+        drop(agent);
+        assert_eq!(first_packet(&wire, Duration::from_secs(3)).unwrap(), [5]);
+    }
+
+    #[test]
+    fn an_agent_that_says_nothing_of_use_is_silent() {
+        let (_agent, wire) = line_with(&[&[4, 1, 2]]);
+        let answer = first_packet(&wire, Duration::from_millis(100));
+        assert!(matches!(answer, Err(AgentError::Silent(_))), "{answer:?}");
     }
 }

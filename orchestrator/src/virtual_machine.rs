@@ -73,9 +73,10 @@ const MACHINE: &[&str] = &[
 ];
 
 /// Who carries out the machine's instructions, and how long it may take to begin. There are hosts
-/// on which KVM opens and then fails or hangs, so it is believed when the machine is up.
+/// on which KVM opens and then fails, hangs, or takes 10 ms for each exit (nested, without the
+/// hardware's help), so it is believed when the machine is up in a time that emulation would keep.
 const ACCELERATORS: &[(&str, Duration)] =
-    &[("kvm", Duration::from_secs(3)), ("tcg", Duration::from_secs(30))];
+    &[("kvm", Duration::from_millis(400)), ("tcg", Duration::from_secs(30))];
 
 /// The machine cannot be started.
 #[derive(Debug, Error)]

@@ -9,6 +9,8 @@ use std::os::fd::OwnedFd;
 use std::process::Child;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -26,7 +28,14 @@ pub struct Wire {
     file: File,
     /// Ended with the wire.
     carrier: Mutex<Option<Child>>,
+    /// Whether the last answer was quick, so that the next one is looked for before sleeping.
+    quick: AtomicBool,
 }
+
+/// An answer within this time was quick: sleeping and being woken costs a good part of it.
+const QUICK: Duration = Duration::from_micros(60);
+/// How long a quick answer is looked for; whoever else wants the processor has it meanwhile.
+const LOOKED_FOR: Duration = Duration::from_micros(40);
 
 impl Wire {
     /// A wire over a descriptor that is read and written. `carrier` is killed with it.
@@ -37,7 +46,7 @@ impl Wire {
     pub fn new(fd: OwnedFd, carrier: Option<Child>) -> io::Result<Self> {
         let flags = rustix::fs::fcntl_getfl(&fd)?;
         rustix::fs::fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?;
-        Ok(Self { file: fd.into(), carrier: Mutex::new(carrier) })
+        Ok(Self { file: fd.into(), carrier: Mutex::new(carrier), quick: AtomicBool::new(false) })
     }
 
     /// The process id of the agent, where it is our child.
@@ -52,14 +61,24 @@ impl Wire {
     ///
     /// Nothing came in time, or nothing ever will.
     pub fn read(&self, octets: &mut [u8], patience: Duration) -> Result<usize, AgentError> {
-        let deadline = Instant::now() + patience;
+        let begun = Instant::now();
         loop {
             match (&self.file).read(octets) {
                 Ok(0) => return Err(AgentError::Gone),
-                Ok(read) => return Ok(read),
-                Err(error) => self.wait(error, PollFlags::IN, deadline, patience)?,
+                Ok(read) => {
+                    self.quick.store(begun.elapsed() < QUICK, Ordering::Relaxed);
+                    return Ok(read);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.looks(begun) => {
+                    std::thread::yield_now();
+                }
+                Err(error) => self.wait(error, PollFlags::IN, begun + patience, patience)?,
             }
         }
+    }
+
+    fn looks(&self, begun: Instant) -> bool {
+        self.quick.load(Ordering::Relaxed) && begun.elapsed() < LOOKED_FOR
     }
 
     /// Writes all, waiting at most so long for room.
