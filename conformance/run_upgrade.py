@@ -21,6 +21,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -217,6 +218,8 @@ def test(home, binary, tma):
     try:
         referred(machine, first, upgrade, downgrade, rebuilt, good, other, old)
         plain(machine, first, upgrade, good)
+        if tma != "orchestrator":
+            attested(machine, first, good)
         parser(machine)
     finally:
         for signer in (good, other, old):
@@ -265,6 +268,45 @@ def referred(machine, first, upgrade, downgrade, rebuilt, good, other, old):
     machine.references.chmod(0o666)
     done = machine.quixote("enforce", "--references", machine.references, model, "--", machine.workload, check=False)
     expect(done.returncode != 0 and "others may write these references" in done.stderr, "references that others may write are refused", done)
+
+
+def attested(machine, first, good):
+    """What an agent elsewhere signs while the workload runs: which table of packages it was told."""
+    home, model = machine.home, machine.home / "attested.model"
+    stop, waits, statement = home / "stop", home / "waits.sh", home / "statement"
+    waits.write_text(f"#!/bin/sh\n{PLACE}/bin/greet {PLACE}/name\nwhile ! [ -e {stop} ]; do :; done\n")
+    waits.chmod(0o755)
+    machine.install(first, good)
+    machine.scan()
+    stop.touch()
+    machine.quixote("learn", "-q", "-o", model, "--runs", "2", "--accept-rules", "all", "--references", machine.references, "--", waits)
+    machine.quixote("model", "sign", "--key", home / "test.key", model)
+    stop.unlink()
+    nonce = os.urandom(16).hex()
+    line = [machine.binary, "enforce", "--tma", machine.tma, "--name", "attested", "--references", machine.references, model, "--", waits]
+    with subprocess.Popen(line, env=machine.environment, cwd="/", stdout=subprocess.PIPE, text=True) as running:
+        expect("greetings" in running.stdout.readline(), "the workload runs, by its packages")
+        machine.quixote("attest", "attested", "--nonce", nonce, "-o", statement)
+        stop.touch()
+    verify = ["verify-attestation", "--json", "--nonce", nonce, "--model", model]
+
+    def verified(*options):
+        done = machine.quixote(*verify, *options, statement, check=False)
+        return done, json.loads(done.stdout)["agreement"]["references"] if done.stdout else "no finding"
+
+    done, same = verified("--references", machine.references)
+    expect(done.returncode == 0 and same is True, "the attestation is about this table of packages", done)
+    done, same = verified()
+    expect(done.returncode == 1 and same is None, "without a table to compare with, it does not hold", done)
+    done, _ = verified("--allow-any-references")
+    expect(done.returncode == 0, "unless the orchestrator's word is accepted for it", done)
+    other = home / "other.jsonl"
+    lines = machine.references.read_text().splitlines(keepends=True)
+    digest = next(line for line in lines if "libgreet" in line)
+    changed = re.sub(r"[0-9a-f]{64}", "0" * 64, digest, count=1)
+    other.write_text("".join(changed if line == digest else line for line in lines))
+    done, same = verified("--references", other)
+    expect(done.returncode == 1 and same is False, "with another table it does not hold", done)
 
 
 def plain(machine, first, upgrade, good):

@@ -75,8 +75,19 @@ pub struct Agreement {
     pub complete: bool,
     /// The agent was shown every event; no verdict cache stood before it.
     pub every_event: bool,
-    /// It names files by these very references; `None` where none were given to compare with.
+    /// It was told what packages vouch for.
+    pub by_package: bool,
+    /// It was told these very references; `None` where none were given to compare with.
     pub references: Option<bool>,
+}
+
+/// What a verifier accepts besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// A verdict cache that answered what the agent had found in the model.
+    pub cache: bool,
+    /// The orchestrator's word for what packages vouch for.
+    pub references: bool,
 }
 
 impl Agreement {
@@ -90,15 +101,15 @@ impl Agreement {
             enforced: claims.mode == "enforcing",
             complete: claims.counts.losses() == 0,
             every_event: claims.cached.is_none(),
+            by_package: claims.references.is_some(),
             references: references.map(|table| claims.references == VouchedFor::of(table)),
         }
     }
 
-    /// Whether the workload has been within the model, by the agent's word; with `cache` also where
-    /// it was not shown again what it had found in the model.
-    pub fn holds(&self, cache: bool) -> bool {
-        let seen = self.complete && (cache || self.every_event);
-        let vouched = self.references.unwrap_or(true);
+    /// Whether the workload has been within the model, by the agent's word.
+    pub fn holds(&self, accepted: Accepted) -> bool {
+        let seen = self.complete && (accepted.cache || self.every_event);
+        let vouched = self.references.unwrap_or(accepted.references || !self.by_package);
         self.header && self.coefficients && self.state && seen && vouched
     }
 }

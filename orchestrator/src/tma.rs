@@ -382,7 +382,9 @@ mod tests {
     fn line_with(packets: &[&[u8]]) -> (UnixStream, Wire) {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let mut octets = b"rest of something\0".to_vec();
-        packets.iter().for_each(|packet| tma_protocol::frame(packet, &mut octets));
+        for packet in packets {
+            tma_protocol::frame(packet, &mut octets);
+        }
         theirs.write_all(&octets).unwrap();
         (theirs, Wire::new(ours.into(), None).unwrap())
     }

@@ -63,6 +63,7 @@ Examples:
 
 Pins of agents lie in the folder agents of /var/lib/quixote, or ~/.local/state/quixote.
 Ends with status 1 if the agent's word is that the workload was not within the model.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct VerifyAttestationArguments {
     /// The statement
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -83,6 +84,9 @@ pub(crate) struct VerifyAttestationArguments {
     /// agent was told
     #[arg(long, value_name = "FILE", requires = "model", value_hint = ValueHint::FilePath)]
     pub(crate) references: Option<PathBuf>,
+    /// Accept the orchestrator's word for what packages vouch for, without comparing it
+    #[arg(long, conflicts_with = "references")]
+    pub(crate) allow_any_references: bool,
     /// Use a model that nobody has signed
     #[arg(long)]
     pub(crate) allow_unsigned: bool,

@@ -51,9 +51,15 @@ pub(crate) fn run(arguments: &LearnArguments) -> Outcome<Status> {
     let mut lesson = begin(&arguments.output, &name, &rules).or_fail("")?;
     let vouching = Vouching::of(arguments, lesson.rules())?;
     let finished = run_all(arguments, &name, &mut lesson, &vouching)?;
+    let rules_of_runs = lesson.rules().clone();
     let learned = conclude(arguments, &mut lesson, &vouching)?;
     let mut summary = Summary::of(&finished.record);
     summary.learned = Some(learned.to_json());
+    if learned.model.rules() != &rules_of_runs {
+        let note =
+            "this state is the last run's by itself, before the new rules; the model has its own";
+        summary.notes.push(note.into());
+    }
     if !arguments.run.json {
         output::note(&learned.to_text());
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use orchestrator::agent_keys;
 use orchestrator::attestation;
+use orchestrator::attestation::Accepted;
 use orchestrator::attestation::Agreement;
 use orchestrator::model_file::trust::Unverified;
 use serde::Serialize;
@@ -65,7 +66,9 @@ pub(crate) fn run(arguments: &VerifyAttestationArguments) -> Outcome<Status> {
     } else {
         output::print(&text(&claims, agreement))?;
     }
-    Ok(Status::yes_or_no(agreement.is_none_or(|agreement| agreement.holds(arguments.allow_cache))))
+    let accepted =
+        Accepted { cache: arguments.allow_cache, references: arguments.allow_any_references };
+    Ok(Status::yes_or_no(agreement.is_none_or(|agreement| agreement.holds(accepted))))
 }
 
 /// The octets of a statement: as they are, or in hexadecimal digits as `attest` prints them.
@@ -160,12 +163,12 @@ fn text(claims: &Claims, agreement: Option<Agreement>) -> String {
     );
     match agreement {
         None => text += "no model was given to compare with\n",
-        Some(agreement) => text += &agreement_text(agreement, claims.references.is_some()),
+        Some(agreement) => text += &agreement_text(agreement),
     }
     text
 }
 
-fn agreement_text(agreement: Agreement, by_package: bool) -> String {
+fn agreement_text(agreement: Agreement) -> String {
     let mut lines = vec![
         (agreement.header, "the agent holds the rules of this model", "ANOTHER HEADER"),
         (agreement.coefficients, "and its coefficients", "OTHER COEFFICIENTS"),
@@ -184,7 +187,7 @@ fn agreement_text(agreement: Agreement, by_package: bool) -> String {
             "packages vouch for what the agent was told",
             "THE AGENT WAS TOLD THAT PACKAGES VOUCH FOR SOMETHING ELSE",
         )),
-        None if by_package => lines.push((
+        None if agreement.by_package => lines.push((
             false,
             "",
             "what its packages vouch for was not compared; --references FILE does",

@@ -26,7 +26,7 @@ pub(crate) struct Summary {
     pub(crate) counts: RecordedCounts,
     /// How the workload ended.
     pub(crate) exit: Option<Exit>,
-    /// What the source could not judge.
+    /// What the source could not judge, and what else is to be known of the figures.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) notes: Vec<String>,
     /// What was learned; after `learn` only.
