@@ -40,6 +40,10 @@ pub const ARCHIVES: &str = "var/cache/apt/archives";
 /// What apt appends to an index that it keeps compressed.
 const COMPRESSED: [&str; 5] = ["", ".lz4", ".gz", ".xz", ".zst"];
 
+/// How a text that is signed within itself begins, and how a signature does.
+const SIGNED_TEXT: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----";
+const SIGNATURE: &[u8] = b"-----BEGIN PGP SIGNATURE-----";
+
 /// SHA-256 of a file.
 pub type Sha256Digest = [u8; 32];
 
@@ -90,6 +94,23 @@ impl Release {
         let packets = detached(signature, readers)?;
         let signer = keys.verify(&packets, octets, now_s)?;
         Self::read(octets, signer, readers)
+    }
+
+    /// Reads a release as [`Indexes`] and the store keep it: an `InRelease`, or a `Release` with its `Release.gpg` behind it.
+    /// Where the one is taken to end decides nothing: elsewhere the signature does not hold.
+    pub(crate) fn kept(
+        octets: &[u8],
+        keys: &Keyring,
+        now_s: u64,
+        readers: &mut Readers,
+    ) -> Result<Self, Problem> {
+        if octets.starts_with(SIGNED_TEXT) {
+            return Self::signed_inline(octets, keys, now_s, readers);
+        }
+        let mut places = octets.windows(SIGNATURE.len());
+        let at = places.rposition(|some| some == SIGNATURE).ok_or(Refusal::Missing)?;
+        let (text, signature) = octets.split_at(at);
+        Self::signed_apart(text, signature, keys, now_s, readers)
     }
 
     fn read(octets: &[u8], signer: Signer, readers: &mut Readers) -> Result<Self, Problem> {
@@ -164,21 +185,41 @@ impl Indexes {
         let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
         names.sort();
         for name in names.iter().filter_map(|name| name.to_str()) {
-            let Some(base) = name.strip_suffix("InRelease") else { continue };
-            let path = lists.join(name);
-            let added = read(&path).and_then(|octets| {
-                let release = Release::signed_inline(&octets, keys, now_s, readers)?;
-                indexes.releases.insert(sha256(&octets), octets.clone());
-                Ok((sha256(&octets), release))
-            });
-            let added = added.and_then(|(digest, release)| {
-                indexes.add_all(&lists, base, &release, digest, readers)
-            });
+            let inline = name.strip_suffix("InRelease");
+            // apt fetches the one or the other.
+            let apart = name.strip_suffix("Release.gpg");
+            let Some(base) = inline.or(apart) else { continue };
+            let added = indexes.add_release(&lists, base, inline.is_some(), keys, now_s, readers);
             if let Err(why) = added {
-                not.push(NotVouched { what: path.display().to_string(), why });
+                not.push(NotVouched { what: lists.join(name).display().to_string(), why });
             }
         }
         (indexes, not)
+    }
+
+    /// Adds a release, signed within itself or apart, and its indexes.
+    fn add_release(
+        &mut self,
+        lists: &Path,
+        base: &str,
+        inline: bool,
+        keys: &Keyring,
+        now_s: u64,
+        readers: &mut Readers,
+    ) -> Result<(), Problem> {
+        let file = |name: &str| read(&lists.join(format!("{base}{name}")));
+        let (octets, release) = if inline {
+            let octets = file("InRelease")?;
+            let release = Release::signed_inline(&octets, keys, now_s, readers)?;
+            (octets, release)
+        } else {
+            let octets = [file("Release")?, file("Release.gpg")?].concat();
+            let release = Release::kept(&octets, keys, now_s, readers)?;
+            (octets, release)
+        };
+        let digest = sha256(&octets);
+        self.releases.insert(digest, octets);
+        self.add_all(lists, base, &release, digest, readers)
     }
 
     /// Adds every index of a release that lies beside it.

@@ -200,7 +200,7 @@ impl Store {
             if encode_hex(&crate::deb::sha256(&octets)) != *name {
                 return Err(Problem::Changed("release").into());
             }
-            let release = Release::signed_inline(&octets, keys, now_s, readers)?;
+            let release = Release::kept(&octets, keys, now_s, readers)?;
             self.releases.insert(name.clone(), release);
         }
         let release = &self.releases[name];

@@ -43,6 +43,10 @@ pub fn expand(input: &mut dyn Read, sink: &mut dyn Sink) -> Result<(), Refusal> 
 
 /// What `input` expands to; itself when it has no magic number of a compression.
 pub fn reader<'a>(input: &'a mut dyn Read) -> io::Result<Box<dyn Read + 'a>> {
+    bounded(input, bounds::EXPANDED)
+}
+
+fn bounded<'a>(input: &'a mut dyn Read, most: u64) -> io::Result<Box<dyn Read + 'a>> {
     let mut input = BufReader::with_capacity(BUFFER, input);
     let magic = input.fill_buf()?;
     let expanded: Box<dyn Read + 'a> = if magic.starts_with(GZIP) {
@@ -56,7 +60,7 @@ pub fn reader<'a>(input: &'a mut dyn Read) -> io::Result<Box<dyn Read + 'a>> {
     } else {
         Box::new(input)
     };
-    Ok(Box::new(Bounded { left: bounds::EXPANDED, input: expanded }))
+    Ok(Box::new(Bounded { left: most, input: expanded }))
 }
 
 /// Refuses more than a bound of octets.
@@ -87,15 +91,14 @@ enum State<R: Read> {
 impl<R: Read> Zstd<R> {
     fn begin(mut input: BufReader<R>) -> io::Result<State<R>> {
         // A frame's magic number and header may lie across the buffer's end: the decoder reads on.
-        if input.fill_buf()?.is_empty() {
-            return Ok(State::Between(input));
-        }
-        if input.buffer().get(1..4) == Some(ZSTD_SKIPPABLE) {
+        while input.fill_buf()?.get(1..4) == Some(ZSTD_SKIPPABLE) {
             let mut header = [0; 8];
             input.read_exact(&mut header)?;
             let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
             io::copy(&mut (&mut input).take(length.into()), &mut io::sink())?;
-            return Self::begin(input);
+        }
+        if input.buffer().is_empty() {
+            return Ok(State::Between(input));
         }
         let decoder = StreamingDecoder::new_with_max_window_size(input, ZSTD_WINDOW);
         decoder.map(|decoder| State::Within(Box::new(decoder))).map_err(io::Error::other)
@@ -124,5 +127,54 @@ impl<R: Read> Read for Zstd<R> {
                 }
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bomb: a mebioctet of zeros, by gzip, xz, zstd and lz4, each a thousandth of that or less.
+    const BOMBS: [&[u8]; 4] = [
+        include_bytes!("../testdata/zeros.gz"),
+        include_bytes!("../testdata/zeros.xz"),
+        include_bytes!("../testdata/zeros.zst"),
+        include_bytes!("../testdata/zeros.lz4"),
+    ];
+    const MEBIOCTET: u64 = 1 << 20;
+
+    fn expanded(mut bomb: &[u8], most: u64) -> io::Result<u64> {
+        let mut reader = bounded(&mut bomb, most)?;
+        io::copy(&mut reader, &mut io::sink())
+    }
+
+    #[test]
+    fn a_bomb_goes_off_at_the_bound() {
+        for bomb in BOMBS {
+            assert!(bomb.len() < 6000);
+            assert_eq!(expanded(bomb, MEBIOCTET).unwrap(), MEBIOCTET);
+            let refused = expanded(bomb, MEBIOCTET - 1).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+        }
+    }
+
+    /// A few octets that ask for half a gibioctet of memory before they say anything.
+    #[test]
+    fn a_dictionary_beyond_the_bound_is_refused() {
+        let xz: &[u8] = include_bytes!("../testdata/dictionary.xz");
+        let zstd: &[u8] = include_bytes!("../testdata/window.zst");
+        for bomb in [xz, zstd] {
+            assert!(expanded(bomb, MEBIOCTET).is_err());
+        }
+    }
+
+    /// Each is skipped where it stands, and not by a call within a call.
+    #[test]
+    fn frames_without_contents_are_skipped_however_many() {
+        let skipped = [&[0x50], ZSTD_SKIPPABLE, &[0; 4]].concat();
+        let frames = skipped.repeat(1 << 18);
+        assert_eq!(expanded(&frames, 0).unwrap(), 0);
+        let then = [&frames, BOMBS[2]].concat();
+        assert_eq!(expanded(&then, MEBIOCTET).unwrap(), MEBIOCTET);
     }
 }

@@ -92,6 +92,18 @@ impl System {
         }
     }
 
+    /// `Release` and `Release.gpg` in place of `InRelease`.
+    fn sign_apart(&self) {
+        let lists = self.root().join(deb::LISTS);
+        std::fs::remove_file(lists.join(format!("{LIST}InRelease"))).unwrap();
+        let plain = lists.join(format!("{LIST}Release"));
+        std::fs::copy(self.folder.path().join("Release"), &plain).unwrap();
+        let sign = ["--batch", "--armor", "--local-user", "rsa@example.invalid", "--output"];
+        let signature = lists.join(format!("{LIST}Release.gpg"));
+        let files = [signature.to_str().unwrap(), "--detach-sign", plain.to_str().unwrap()];
+        FIXTURE.run("gpg", &[&sign[..], &files].concat());
+    }
+
     fn install(&self, control: &str) {
         let root = self.root();
         std::fs::create_dir_all(root.join("var/lib/dpkg")).unwrap();
@@ -203,6 +215,31 @@ fn a_break_anywhere_in_the_chain_vouches_for_nothing() {
         std::fs::write(&path, [text.as_bytes(), &octets].concat()).unwrap();
     });
     assert!(before.contains("not of this format"), "{before}");
+}
+
+#[test]
+fn a_release_with_its_signature_apart_counts_as_well() {
+    let system = System::make("xz", "");
+    system.sign_apart();
+    assert_eq!(paths(&system.scan("rsa", true)), PATHS);
+    assert!(system.scan("eddsa", true).references.is_empty());
+    let keys = FIXTURE.keys(&["rsa"]);
+    let mut readers = Readers::default();
+    let (indexes, _) = Indexes::of_apt(&system.root(), &keys, NOW_S, &mut readers);
+    let deb = deb::package(&system.deb, &indexes, &mut readers).unwrap();
+    Store::open(&system.root().join(STORE)).unwrap().keep(&deb, &indexes).unwrap();
+    let lists = system.root().join(deb::LISTS);
+    let release = lists.join(format!("{LIST}Release"));
+    let text = std::fs::read_to_string(&release).unwrap();
+    std::fs::write(&release, text.replace("stable", "unstab")).unwrap();
+    let (indexes, not) = Indexes::of_apt(&system.root(), &keys, NOW_S, &mut readers);
+    assert!(indexes.is_empty());
+    assert!(matches!(not[0].why, Problem::Signature(SignatureProblem::Bad)), "{not:?}");
+    // The evidence has the release that was signed.
+    std::fs::remove_dir_all(&lists).unwrap();
+    let found = system.scan("rsa", false);
+    assert_eq!(paths(&found), PATHS);
+    assert_eq!(found.references[0].package.verified, Verified::Captured);
 }
 
 #[test]
