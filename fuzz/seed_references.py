@@ -6,9 +6,12 @@ import hashlib
 import io
 import json
 import pathlib
+import sqlite3
 import tarfile
+import tempfile
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "corpus" / "references"
+KEYLESS = FOLDER.parents[2] / "references/tests/testdata/sigstore/attestation.sigstore.json"
 DIGEST = "ab" * 32
 
 
@@ -44,6 +47,21 @@ def rpm_header(region, entries):
     index = word(region, 7, len(data), 16) + index
     data += word(region, 7, -16 * count, 16)
     return bytes.fromhex("8eade80100000000") + word(count, len(data)) + index + data
+
+
+def rpm_database(header):
+    """One page size, one row, no log; the writer's version, of no meaning, is zeroed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "rpmdb.sqlite"
+        database = sqlite3.connect(path)
+        database.execute("PRAGMA page_size = 512")
+        database.execute("CREATE TABLE 'Packages' (hnum INTEGER PRIMARY KEY, blob BLOB NOT NULL)")
+        database.execute("INSERT INTO Packages VALUES (1, ?)", (header[8:],))
+        database.commit()
+        database.close()
+        octets = bytearray(path.read_bytes())
+    octets[92:100] = bytes(8)
+    return len(octets).to_bytes(8, "little") + bytes(octets)
 
 
 def little(number):
@@ -100,6 +118,7 @@ def main():
     inputs = [
         (1, rpm_header(62, [(268, 7, 4, b"\x88\x02\x04\x00")])),
         (2, header),
+        (3, rpm_database(header)),
         (4, b"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n- -text\nmore\n"
             b"-----BEGIN PGP SIGNATURE-----\n\niQ==\n=abcd\n-----END PGP SIGNATURE-----\n"),
         (5, b"-----BEGIN PGP SIGNATURE-----\n\niQ==\n-----END PGP SIGNATURE-----\n"),
@@ -143,6 +162,7 @@ def main():
         (22, b"%NAME%\np\n\n%VERSION%\n1-1\n\n%ARCH%\nany\n"),
         (23, json.dumps(bundle).encode()),
         ("23-blob", json.dumps(blob).encode()),
+        ("23-keyless", json.dumps(json.loads(KEYLESS.read_text())).encode()),
         (24, json.dumps({"_type": "https://in-toto.io/Statement/v1", "subject": [
             {"name": "a", "digest": {"sha256": DIGEST}}]}).encode()),
     ]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use reference_formats::Refusal;
 
 use crate::openpgp::SignatureProblem;
+use crate::sigstore::keyless::KeylessProblem;
 use crate::store::StoreProblem;
 use crate::worker::WorkerProblem;
 
@@ -51,12 +52,9 @@ pub enum Problem {
         "its package file, which alone is signed, is not in the cache; name its folder with --packages"
     )]
     NoPackageFile,
-    /// It is signed by a certificate that lived for minutes, and not by a key that can be pinned.
-    #[error(
-        "a short-lived certificate signed it (keyless), which is not verified here; name the image by --digest, or have it \
-         signed by a key and give that with --bundle-key"
-    )]
-    Keyless,
+    /// It is signed by a short-lived certificate, and not by a key that can be pinned.
+    #[error("{0}")]
+    Keyless(#[from] KeylessProblem),
     /// Kept evidence does not hold.
     #[error("{0}")]
     Store(#[source] Box<StoreProblem>),

@@ -1,8 +1,11 @@
-//! Sigstore bundles, verified offline by a pinned key, as `cosign sign --key` and `cosign sign-blob --key` make them.
+//! Sigstore bundles, verified offline: by a pinned key, as `cosign sign --key` and `cosign sign-blob --key` make them, or by a
+//! short-lived certificate ([`keyless`]).
 //!
-//! What counts is the key's signature: over an envelope whose statement names digests, or over what has a digest. What
-//! the bundle holds of a transparency log is not looked at: with a pinned key nothing rests on it. Bundles by short-lived
-//! certificates (keyless) are refused, since what they mean is decided by a log and an identity provider: `docs/decisions/0012-keyless-bundles.md`.
+//! With a key, its signature is what counts: over an envelope whose statement names digests, or over what has a digest. What
+//! the bundle holds of a transparency log is not looked at then: nothing rests on it.
+
+mod cryptography;
+pub mod keyless;
 
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use p256::pkcs8::DecodePublicKey as _;
@@ -25,6 +28,7 @@ use crate::readers::Domain;
 use crate::readers::Readers;
 use crate::record::Signer;
 use crate::statements::text;
+use keyless::KeylessProblem;
 
 const LEAST_RSA_BITS: usize = 2048;
 /// Of an envelope: an in-toto statement.
@@ -91,8 +95,9 @@ pub struct Signed {
     pub signer: Signer,
 }
 
+/// What a parser says of a bundle.
 #[derive(Default)]
-struct Bundle {
+struct Said {
     payload: Option<(String, Vec<u8>)>,
     kind: Option<String>,
     message: Option<Sha256Digest>,
@@ -102,10 +107,9 @@ struct Bundle {
 
 /// Verifies a bundle by one of `keys`, and says which digests it vouches for.
 pub fn verify(octets: &[u8], keys: &[BundleKey], readers: &mut Readers) -> Result<Signed, Problem> {
-    let mut bundle = Bundle::default();
-    readers.ask(Domain::Unverified, Job::Bundle, &mut &*octets, &mut |said| bundle.hear(said))?;
+    let bundle = Said::hear(octets, readers)?;
     if bundle.keyless {
-        return Err(Problem::Keyless);
+        return Err(KeylessProblem::NotAsked.into());
     }
     let signed = match (&bundle.payload, &bundle.message) {
         (Some((kind, payload)), None) => sha256(&authentication_encoding(kind, payload)),
@@ -118,7 +122,7 @@ pub fn verify(octets: &[u8], keys: &[BundleKey], readers: &mut Readers) -> Resul
         if keys.is_empty() { SignatureProblem::UnknownKey } else { SignatureProblem::Bad };
     let signer = key.ok_or(Problem::Signature(missing))?.signer();
     let digests = match &bundle.payload {
-        Some((kind, payload)) => subjects(kind, payload, &signer, readers)?,
+        Some((kind, payload)) => subjects(kind, payload, Domain::Signer(&signer.key), readers)?,
         None => vec![signed],
     };
     Ok(Signed { digests, signer })
@@ -133,14 +137,13 @@ fn authentication_encoding(kind: &str, payload: &[u8]) -> Vec<u8> {
 fn subjects(
     kind: &str,
     payload: &[u8],
-    signer: &Signer,
+    domain: Domain<'_>,
     readers: &mut Readers,
 ) -> Result<Vec<Sha256Digest>, Problem> {
     if kind != IN_TOTO {
         return Err(Refusal::Unsupported.into());
     }
     let mut digests = Vec::new();
-    let domain = Domain::Signer(&signer.key);
     readers.ask(domain, Job::Subjects, &mut &*payload, &mut |said| {
         let Statement::Entry(entry) = said else { return Err(Refusal::Malformed.into()) };
         digests.push(entry.digest.try_into().map_err(|_| Refusal::Malformed)?);
@@ -149,8 +152,15 @@ fn subjects(
     Ok(digests)
 }
 
-impl Bundle {
-    fn hear(&mut self, said: &Statement<'_>) -> Result<(), Problem> {
+impl Said {
+    fn hear(octets: &[u8], readers: &mut Readers) -> Result<Self, Problem> {
+        let mut bundle = Self::default();
+        let mut hear = |said: &Statement<'_>| bundle.take(said);
+        readers.ask(Domain::Unverified, Job::Bundle, &mut &*octets, &mut hear)?;
+        Ok(bundle)
+    }
+
+    fn take(&mut self, said: &Statement<'_>) -> Result<(), Problem> {
         match said {
             Statement::Fact { name: b"certificate", .. } => self.keyless = true,
             Statement::Fact { name: b"payload-type", value } => self.kind = Some(text(value)?),

@@ -56,6 +56,8 @@ Examples:
   quixote references show --key me.asc SHA256SUMS      signed by SHA256SUMS.asc beside it
   quixote references show --digest sha256:4a1c... ./layout
   quixote references show --bundle image.sigstore.json --bundle-key cosign.pub image.tar
+  quixote references show --bundle image.sigstore.json --sigstore-root trusted_root.json \\
+      --certificate-identity me@example.com --certificate-oidc-issuer https://accounts.google.com image.tar
   quixote references show --key vendor.asc --ima-key files.pub nginx.rpm
 ";
 
@@ -140,11 +142,13 @@ pub(crate) struct ShowArguments {
     #[arg(long, value_name = "DIGEST")]
     pub(crate) digest: Option<String>,
     /// Of an OCI layout: a Sigstore bundle whose signature says which image is meant
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "bundle_key")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "bundle_trust")]
     pub(crate) bundle: Option<PathBuf>,
     /// Trust bundles by this public key (PEM, ECDSA P-256 or RSA); may be given several times
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "bundle")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "bundle", group = "bundle_trust")]
     pub(crate) bundle_key: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keyless: KeylessArguments,
     /// Of an RPM whose files are signed for IMA: verify each by these public keys (PEM)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) ima_key: Vec<PathBuf>,
@@ -159,6 +163,28 @@ pub(crate) struct ShowArguments {
     /// Print the references, one JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Whose certificate may have signed a bundle.
+#[derive(Args, Debug)]
+pub(crate) struct KeylessArguments {
+    /// Trust bundles by short-lived certificates (keyless) of these authorities and logs: a `trusted_root.json` of Sigstore's
+    #[arg(
+        long,
+        visible_alias = "trusted-root",
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        requires_all = ["bundle", "certificate_identity", "certificate_oidc_issuer"],
+        conflicts_with = "bundle_key",
+        group = "bundle_trust"
+    )]
+    pub(crate) sigstore_root: Option<PathBuf>,
+    /// Whose certificate it has to be: the address or URI that it names, letter by letter
+    #[arg(long, value_name = "NAME", requires = "sigstore_root")]
+    pub(crate) certificate_identity: Option<String>,
+    /// On whose word the certificate has to be issued: the URL of the identity provider
+    #[arg(long, value_name = "URL", requires = "sigstore_root")]
+    pub(crate) certificate_oidc_issuer: Option<String>,
 }
 
 /// Compare files with references.

@@ -4,6 +4,7 @@
 //! it cannot run: the portable source needs no privileges.
 
 mod attestations;
+mod bundles;
 mod errors;
 mod fixture;
 mod help;

@@ -5,8 +5,10 @@
 mod deb;
 mod fixture;
 mod images;
+mod keyless;
 mod mutations;
 mod others;
 mod pacman;
+mod private_sigstore;
 mod rpm;
 mod signed_files;

@@ -24,6 +24,7 @@ use references::signed_file::Kind;
 use references::sigstore;
 use references::sigstore::BundleKey;
 use references::sigstore::Signed;
+use references::sigstore::keyless::Identity;
 use references::statements::PackageReading;
 
 use crate::arguments::references::ShowArguments;
@@ -65,12 +66,8 @@ fn image(arguments: &ShowArguments, readers: &mut Readers) -> Outcome<Trust> {
     let Some(path) = &arguments.bundle else {
         return Ok(pinned.map_or(Trust::None, Trust::Pinned));
     };
-    let keys =
-        arguments.bundle_key.iter().map(|path| BundleKey::read(path).or_fail(path.display()));
-    let keys = keys.collect::<Outcome<Vec<_>>>()?;
     let octets = std::fs::read(path).or_fail(path.display())?;
-    let Signed { digests, signer } =
-        sigstore::verify(&octets, &keys, readers).or_fail(path.display())?;
+    let Signed { digests, signer } = signed(&octets, path, arguments, readers)?;
     match (pinned, &digests[..]) {
         (Some(digest), _) if digests.contains(&digest) => Ok(Trust::Signed(digest, signer)),
         (None, [only]) => Ok(Trust::Signed(*only, signer)),
@@ -80,6 +77,26 @@ fn image(arguments: &ShowArguments, readers: &mut Readers) -> Outcome<Trust> {
             Err(several.next("say which is meant: --digest sha256:..."))
         }
     }
+}
+
+/// What a bundle vouches for: by a key, or by somebody's certificate.
+fn signed(
+    octets: &[u8],
+    path: &Path,
+    arguments: &ShowArguments,
+    readers: &mut Readers,
+) -> Outcome<Signed> {
+    let keyless = &arguments.keyless;
+    let (Some(root), Some(identity), Some(issuer)) =
+        (&keyless.sigstore_root, &keyless.certificate_identity, &keyless.certificate_oidc_issuer)
+    else {
+        let keys = arguments.bundle_key.iter();
+        let keys = keys.map(|path| BundleKey::read(path).or_fail(path.display()));
+        let keys = keys.collect::<Outcome<Vec<_>>>()?;
+        return sigstore::verify(octets, &keys, readers).or_fail(path.display());
+    };
+    let identity = Identity::read(root, identity, issuer).or_fail(root.display())?;
+    identity.verify(octets, readers).or_fail(path.display())
 }
 
 fn ima_keys(paths: &[PathBuf]) -> Outcome<Vec<PublicKey>> {
