@@ -93,6 +93,10 @@ fn the_real_one_reads_and_refuses() {
 }
 
 fn misbehave(how: &str) {
+    // Whoever has an environment dies before ready, which only one kind is to do.
+    if std::env::vars_os().next().is_some() {
+        return;
+    }
     match how {
         "dies-before-ready" => return,
         "not-locked" => ready(0),

@@ -23,6 +23,7 @@ pub(crate) fn parts() -> Vec<Part> {
         races(),
         upgrade(),
         ima(),
+        mutations(),
         stubdomain(),
         mcu(),
         localities(),
@@ -301,6 +302,23 @@ fn ima() -> Part {
             vec!["python3", "conformance/run_ima.py", "--kernel", "6.12"],
             vec!["python3", "conformance/run_ima.py", "--kernel", "6.1"],
         ],
+    }
+}
+
+fn mutations() -> Part {
+    let command = "env QUIXOTE_MUTATIONS=100000 cargo test --release --package references --test references \
+                   no_mutated_package -- --nocapture";
+    Part {
+        name: "mutations",
+        about: "100,000 mutated packages: none is vouched for with other contents, beside rpmkeys and the rpm crate",
+        limit: Duration::from_secs(3 * 3600),
+        required: false,
+        needs: vec![
+            Need::Asked("it takes an hour or two"),
+            Need::Program("rpmsign"),
+            Need::Program("rpmbuild"),
+        ],
+        steps: vec![command.split_whitespace().collect()],
     }
 }
 

@@ -90,7 +90,12 @@ impl Fixture {
     }
 
     fn sign_rpm(&self, name: &str) {
-        let name_of_key = format!("_gpg_name {name}@example.invalid");
+        self.sign_rpm_as(name, name);
+    }
+
+    /// Signs the package of this name by that signer's key.
+    pub(crate) fn sign_rpm_as(&self, name: &str, signer: &str) {
+        let name_of_key = format!("_gpg_name {signer}@example.invalid");
         let file = format!("{name}.rpm");
         self.run("rpmsign", &["-D", &name_of_key, "-D", "__gpg /usr/bin/gpg", "--addsign", &file]);
     }

@@ -7,6 +7,7 @@ mod fixture;
 mod images;
 mod keyless;
 mod mutations;
+mod older_rpms;
 mod others;
 mod pacman;
 mod private_sigstore;

@@ -17,7 +17,7 @@ pub(crate) fn read(octets: &[u8], keys: &Keyring) -> Result<PackageReading, Prob
 }
 
 /// `path digest` of every regular file, as `rpm -qp --dump` has it.
-fn dump(arguments: &[&str]) -> Vec<(String, String)> {
+pub(crate) fn dump(arguments: &[&str]) -> Vec<(String, String)> {
     let text = FIXTURE.run("rpm", arguments);
     let rows = text.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let mut rows: Vec<_> = rows
