@@ -314,7 +314,7 @@ fn mutations() -> Part {
         limit: Duration::from_secs(3 * 3600),
         required: false,
         needs: vec![
-            Need::Asked("it takes an hour or two"),
+            Need::Asked("it takes many minutes"),
             Need::Program("rpmsign"),
             Need::Program("rpmbuild"),
         ],
