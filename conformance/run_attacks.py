@@ -37,6 +37,8 @@ LISTENER_PORT = 18084
 PAYLOAD = b"HTTP/1.0 200 OK\r\n\r\necho payload ran $((40 + 2))\n"
 REQUEST_LIMIT_S = 15
 START_LIMIT_S = 30
+# A record is fetched from the agent before the end, over a slow line where there is one.
+STOP_LIMIT_S = 60
 
 
 @dataclasses.dataclass
@@ -194,7 +196,7 @@ class Range:
             orders = os.open(self.workdir / "orders", os.O_RDWR)
             os.write(orders, b"stop\n")
             with contextlib.suppress(subprocess.TimeoutExpired):
-                started.process.wait(10)
+                started.process.wait(STOP_LIMIT_S)
             os.close(orders)
         if started.running():
             started.process.kill()
