@@ -14,6 +14,9 @@ from process_tree import as_account
 
 # Where the agent of every run is; a runner's --tma sets it.
 TMA = "orchestrator"
+# Where events come from, when learning and afterwards; a runner's --learn-source and --source set them.
+LEARN_SOURCE = "portable"
+SOURCE = "portable"
 
 
 def locality(text):
@@ -40,14 +43,15 @@ class Quixote:
 
     def learn(self, summary, command, name):
         options = ["-o", self.model, "--runs", "1", "--accept-rules", "all", "--name", name, "--summary", summary]
-        options += ["--tma", TMA]
+        options += ["--tma", TMA, "--source", LEARN_SOURCE]
         return self.line("learn", *options, "--", *command)
 
     def monitor(self, summary, command, name):
-        return self.line("monitor", "--tma", TMA, "--name", name, "--summary", summary, self.model, "--", *command)
+        options = ["--name", name, "--summary", summary, "--tma", TMA, "--source", SOURCE]
+        return self.line("monitor", *options, self.model, "--", *command)
 
     def enforce(self, summary, command, name, on_violation="deny"):
-        options = ["--on-violation", on_violation, "--name", name, "--summary", summary, "--tma", TMA]
+        options = ["--on-violation", on_violation, "--name", name, "--summary", summary, "--tma", TMA, "--source", SOURCE]
         return self.line("enforce", *options, self.model, "--", *command)
 
     def line(self, *arguments):

@@ -26,6 +26,7 @@ CORPUS = Path(__file__).resolve().parent / "corpus"
 # Ordinary users each have their own place: what root left could not be emptied by them.
 ROOM = Path("/var/tmp") if os.geteuid() == 0 else Path(f"/var/tmp/quixote-{os.geteuid()}")
 WORKDIRS = ROOM / "quixote-corpus"
+SOURCES = ("portable", "kernel")
 LOGS = ROOM / "quixote-corpus-logs"
 RUN_LIMIT_S = 240
 # So many more runs a workload is learned that still shows something new after those that were asked for.
@@ -279,9 +280,12 @@ def parse_options():
     parser.add_argument("--ci", action="store_true", help="3 monitored runs")
     parser.add_argument("--logs", type=Path, default=LOGS)
     parser.add_argument("--tma", type=quixote_cli.locality, default="orchestrator", help="where the agent runs, as quixote has it")
+    parser.add_argument("--learn-source", choices=SOURCES, default="portable", help="where events come from when learning")
+    parser.add_argument("--source", choices=SOURCES, default="portable", help="and afterwards; `kernel` needs a kernel that has it")
     parser.add_argument("--json", type=Path, help="write the report here as well")
     options = parser.parse_args()
     quixote_cli.TMA = options.tma
+    quixote_cli.LEARN_SOURCE, quixote_cli.SOURCE = options.learn_source, options.source
     if options.ci:
         options.runs = 3
     return options

@@ -138,9 +138,9 @@ fn open_special(call: &Call, request: &Request, object: OwnedFd, stat: &libc::st
     if request.flags & libc::O_DIRECTORY != 0 {
         return Err(Refusal::Errno(libc::ENOTDIR));
     }
-    let object = controlling_terminal(call, object, stat)?;
     call.as_caller(|| sys::may_access(object.as_fd(), wanted))?;
     judge_open(call, file::describe(object.as_fd(), stat)?, request.flags)?;
+    let object = controlling_terminal(call, object, stat)?;
     let (call, request) = (call.clone(), request.clone());
     let waits = may_wait(stat, request.flags);
     let open = move || {
@@ -159,7 +159,8 @@ fn may_wait(stat: &libc::stat, flags: i32) -> bool {
     }
 }
 
-/// `/dev/tty` is the caller's terminal, which need not be ours.
+/// `/dev/tty` is judged by that name, as by the kernel's hook, whether there is a terminal or not.
+/// It stands for the caller's terminal, which need not be ours.
 fn controlling_terminal(call: &Call, object: OwnedFd, stat: &libc::stat) -> SysResult<OwnedFd> {
     let is_tty = file::kind(stat) == libc::S_IFCHR && stat.st_rdev == libc::makedev(5, 0);
     if !is_tty {

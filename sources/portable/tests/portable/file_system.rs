@@ -361,6 +361,31 @@ fn typing_into_a_terminal_is_denied_unless_modeled() {
     assert_eq!(run(&agent, &[PYTHON, "-c", script]).unwrap(), 0);
 }
 
+/// The hook is told of `/dev/tty` before it is known whether there is a terminal behind it.
+#[test]
+fn the_terminal_is_judged_by_the_name_that_it_is_opened_by() {
+    let script = "import errno,os,pty\n\
+         def child(act):\n  \
+         if (pid:=os.fork())==0:\n   \
+         os.setsid()\n   \
+         try: act(); os._exit(0)\n   \
+         except OSError as e: os._exit(e.errno)\n  \
+         return os.waitstatus_to_exitcode(os.waitpid(pid,0)[1])\n\
+         print(child(lambda: os.open('/dev/tty',os.O_RDWR)))\n\
+         pid,terminal=pty.fork()\n\
+         if pid==0: os.write(os.open('/dev/tty',os.O_RDWR),b'said'); os._exit(0)\n\
+         assert b'said' in os.read(terminal,99); os.waitpid(pid,0)";
+    let agent = Recorder::new(allow);
+    let checked = script.replace("print(", "assert errno.ENXIO==(");
+    assert_eq!(run(&agent, &[PYTHON, "-c", &checked]).unwrap(), 0);
+    let named = |event: &&Description| event.places().any(|place| place.path == b"/dev/tty");
+    assert_eq!(agent.log().events.iter().filter(named).count(), 2);
+    let agent = Recorder::new(|event| event.places().any(|place| place.path == b"/dev/tty"));
+    let denied =
+        script.replace("print(", "assert errno.EPERM==(").replace("pty.fork()", "0,1; exit()");
+    assert_eq!(run(&agent, &[PYTHON, "-c", &denied]).unwrap(), 0);
+}
+
 /// Calls on two queues, of which one is denied; each line is what a call came to.
 const QUEUES: &str = "import ctypes,os,sys\n\
          libc=ctypes.CDLL(None,use_errno=True); opens,unlinks=map(int,sys.argv[1:3])\n\
