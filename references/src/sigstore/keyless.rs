@@ -69,7 +69,9 @@ impl Identity {
             return Err(KeylessProblem::ByKey.into());
         }
         let text = std::str::from_utf8(octets).map_err(|_| Refusal::Malformed)?;
-        let bundle = Bundle::from_json(text).map_err(|why| KeylessProblem::Form(why.into()))?;
+        let bundle = guarded(|| Bundle::from_json(text))?;
+        let bundle = bundle.map_err(|why| KeylessProblem::Form(why.into()))?;
+        proven(&bundle)?;
         let envelope = match &bundle.content {
             SignatureContent::DsseEnvelope(envelope) => {
                 Some((envelope.payload_type.as_str(), envelope.payload.as_bytes()))
@@ -93,22 +95,35 @@ impl Identity {
         Ok(Signed { digests, signer })
     }
 
-    /// Everything, or an error. The library has decided nothing when it panics, and its octets are not ours.
+    /// Everything, or an error.
     fn hold(
         &self,
         digest: &Sha256Digest,
         bundle: &Bundle,
     ) -> Result<VerificationResult, KeylessProblem> {
         let digest = Sha256Hash::new(*digest);
-        let verify = || self.verifier.verify(digest, bundle, &self.policy);
-        let result = catch_unwind(AssertUnwindSafe(verify));
-        let result = result.map_err(|_| KeylessProblem::Fault)??;
+        let result = guarded(|| self.verifier.verify(digest, bundle, &self.policy))??;
         let whole = result.certificate_verified()
             && result.sct_verified()
             && result.tlog_verified()
             && result.identity_policy_checked();
         if whole { Ok(result) } else { Err(KeylessProblem::Fault) }
     }
+}
+
+/// A library that panics has decided nothing, and what it reads is not ours.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, KeylessProblem> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| KeylessProblem::Fault)
+}
+
+/// Every entry has a proof that it is in the log. In bundles that say to be of version 0.1 the library is content
+/// with the log's promise, and which version it is nobody signs.
+fn proven(bundle: &Bundle) -> Result<(), KeylessProblem> {
+    let entries = &bundle.verification_material.tlog_entries;
+    if !entries.is_empty() && entries.iter().all(|entry| entry.inclusion_proof.is_some()) {
+        return Ok(());
+    }
+    Err(KeylessProblem::NoEntry("it has no entry with an inclusion proof, or one without".into()))
 }
 
 impl fmt::Debug for Identity {

@@ -118,6 +118,17 @@ fn a_bundle_without_its_entry_of_a_log_is_refused() {
         let told = refused(&other, &workflow());
         assert!(matches!(told, KeylessProblem::NoEntry(_)), "{part}: {told}");
     }
+    // Nor in a bundle that says it is older: there the log's promise would do for the library.
+    let other = changed(ATTESTATION, |bundle| {
+        bundle["mediaType"] = "application/vnd.dev.sigstore.bundle+json;version=0.1".into();
+    });
+    assert!(verify(&other, &workflow()).is_ok());
+    let other = changed(&other, |bundle| {
+        let entry = &mut bundle["verificationMaterial"]["tlogEntries"][0];
+        entry.as_object_mut().unwrap().remove("inclusionProof");
+    });
+    let told = refused(&other, &workflow());
+    assert!(matches!(told, KeylessProblem::NoEntry(_)), "{told}");
     // The log's promise alone says when: without it, nobody does.
     let other = changed(ATTESTATION, |bundle| {
         let entry = &mut bundle["verificationMaterial"]["tlogEntries"][0];
