@@ -86,6 +86,7 @@ impl PreparedModel {
             header: Some(header.canonical()),
             signature: self.signature.clone(),
             source: run.source.source(),
+            shield: false,
         })
     }
 }

@@ -10,6 +10,7 @@
 mod content;
 mod describe;
 mod launch;
+pub mod lockdown;
 mod maps;
 mod mount_source;
 mod namespace;
