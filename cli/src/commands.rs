@@ -22,9 +22,6 @@ use crate::failure::Outcome;
 
 /// Does what is asked.
 pub(crate) fn run(command: Command) -> Outcome<Status> {
-    if reaches_programs(&command) {
-        kernel::enter()?;
-    }
     match command {
         Command::Learn(arguments) => learn::run(&arguments),
         Command::Model { command } => model::run(&command),
@@ -42,12 +39,4 @@ pub(crate) fn run(command: Command) -> Outcome<Status> {
         Command::Completions { shell } => completions::run(shell),
         Command::Man { directory } => man::run(directory.as_deref()),
     }
-}
-
-/// Commands that have to do with the kernel source's programs, or may.
-fn reaches_programs(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Learn(_) | Command::Monitor(_) | Command::Enforce(_) | Command::Kernel { .. }
-    )
 }

@@ -15,10 +15,6 @@ pub struct KernelStatus {
     pub programs: Vec<String>,
     /// Namespaces that run under them.
     pub namespaces: usize,
-    /// Whether root outside is locked out of them until the next boot.
-    pub lockdown: bool,
-    /// What the kernel's own lockdown is at; `None` where it has none.
-    pub kernel_lockdown: Option<String>,
 }
 
 #[cfg(feature = "kernel")]
@@ -30,43 +26,12 @@ pub use without_kernel::*;
 mod with_kernel {
     use super::KernelStatus;
     pub use kernel_source::KernelError;
-    use kernel_source::lockdown;
     use kernel_source::programs;
-    use std::io;
 
     /// What is loaded.
     pub fn status() -> KernelStatus {
-        let programs::Status { active, modules, programs, namespaces, lockdown } =
-            programs::status();
-        KernelStatus {
-            built_in: true,
-            active,
-            security_modules: modules,
-            programs,
-            namespaces,
-            lockdown,
-            kernel_lockdown: lockdown::of_kernel(),
-        }
-    }
-
-    /// Under a lockdown, goes on as the program that may still reach what is loaded.
-    ///
-    /// To be called before there is a second thread.
-    ///
-    /// # Errors
-    ///
-    /// That program cannot be executed.
-    pub fn enter() -> io::Result<()> {
-        lockdown::enter()
-    }
-
-    /// Loads the programs where they are not, and locks root outside out until the next boot.
-    ///
-    /// # Errors
-    ///
-    /// Namespaces run, or the kernel refuses; nothing is locked then.
-    pub fn begin_lockdown() -> Result<(), KernelError> {
-        lockdown::begin()
+        let programs::Status { active, modules, programs, namespaces } = programs::status();
+        KernelStatus { built_in: true, active, security_modules: modules, programs, namespaces }
     }
 
     /// Loads, attaches and pins the programs, unless they are already.
@@ -91,7 +56,6 @@ mod with_kernel {
 #[cfg(not(feature = "kernel"))]
 mod without_kernel {
     use super::KernelStatus;
-    use std::io;
 
     /// There is no kernel source.
     #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -106,25 +70,7 @@ mod without_kernel {
             security_modules: String::new(),
             programs: Vec::new(),
             namespaces: 0,
-            lockdown: false,
-            kernel_lockdown: None,
         }
-    }
-
-    /// There is nothing to go on as.
-    ///
-    /// # Errors
-    ///
-    /// Never.
-    pub fn enter() -> io::Result<()> {
-        Ok(())
-    }
-
-    /// # Errors
-    ///
-    /// Always.
-    pub fn begin_lockdown() -> Result<(), KernelError> {
-        Err(KernelError)
     }
 
     /// # Errors

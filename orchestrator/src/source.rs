@@ -134,7 +134,6 @@ fn start_kernel(
     let mut launch = kernel_source::Launch::new(workload.command.clone());
     launch.mode = workload.mode;
     launch.on_violation = workload.on_violation;
-    launch.shield = workload.shield;
     launch.coefficients.clone_from(&workload.coefficients);
     if !workload.rules.digests.is_empty() {
         let rules = workload.rules.clone();

@@ -3,15 +3,12 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
 use libbpf_cargo::SkeletonBuilder;
 
-/// Each a set of programs that is loaded together, and the skeleton that is made of it.
-const PROGRAMS: [(&str, &str); 2] =
-    [("src/bpf/main.bpf.c", "programs.skel.rs"), ("src/bpf/lockdown.bpf.c", "lockdown.skel.rs")];
+const PROGRAMS: &str = "src/bpf/main.bpf.c";
 
 /// Newest first; 14 and older leave code that the verifier of Linux 6.1 refuses.
 const COMPILERS: [&str; 4] = ["clang-19", "clang-20", "clang-18", "clang"];
@@ -26,14 +23,8 @@ fn main() {
         )
     });
     fs::write(out.join("event_digests.h"), event_digests()).expect("OUT_DIR can be written");
-    for (source, skeleton) in PROGRAMS {
-        compile(source, compiler, &out, skeleton);
-    }
-}
-
-fn compile(source: &str, compiler: &str, out: &Path, skeleton: &str) {
     SkeletonBuilder::new()
-        .source(source)
+        .source(PROGRAMS)
         .clang(compiler)
         .clang_args([
             "-mcpu=v3",
@@ -42,8 +33,8 @@ fn compile(source: &str, compiler: &str, out: &Path, skeleton: &str) {
             "-Wno-gnu-variable-sized-type-not-at-end",
             &format!("-I{}", out.display()),
         ])
-        .build_and_generate(out.join(skeleton))
-        .unwrap_or_else(|error| panic!("{source} cannot be compiled: {error:#}"));
+        .build_and_generate(out.join("programs.skel.rs"))
+        .unwrap_or_else(|error| panic!("{PROGRAMS} cannot be compiled: {error:#}"));
 }
 
 fn works(name: &str) -> bool {

@@ -31,7 +31,6 @@ pub(crate) fn parts() -> Vec<Part> {
         machine(),
         kernel_matrix(),
         kernel_source(),
-        kernel_lockdown(),
     ];
     // First what the rest is built with.
     std::iter::once(packages()).chain(lint::parts()).chain(own).collect()
@@ -269,22 +268,6 @@ fn kernel_source() -> Part {
         required: true,
         needs: vec![Need::File("conformance/kernel_border.sh")],
         steps: vec![same.split(' ').collect(), border.split(' ').collect()],
-    }
-}
-
-fn kernel_lockdown() -> Part {
-    let run = "cargo xtask vm --timeout 1800 --kernel 6.1 --kernel 6.12 -- \
-               /usr/bin/python3 conformance/run_kernel_lockdown.py";
-    Part {
-        name: "kernel-lockdown",
-        about: "what root outside can do to orchestrators, programs and workloads, it cannot under a lockdown",
-        limit: Duration::from_secs(3600),
-        required: false,
-        needs: vec![Need::Asked("it takes a quarter of an hour of emulation"), Need::Root],
-        steps: vec![
-            vec!["cargo", "build", "--release", "--package", "quixote"],
-            run.split_whitespace().collect(),
-        ],
     }
 }
 

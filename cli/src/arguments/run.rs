@@ -185,10 +185,6 @@ pub(crate) struct EnforceArguments {
     /// What a violation does besides being denied
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnViolation::Untrust)]
     pub(crate) on_violation: OnViolation,
-    /// Keep root outside from signalling, tracing and limiting the workload too; with the kernel source, under
-    /// 'quixote kernel load --lockdown'
-    #[arg(long)]
-    pub(crate) shield: bool,
     #[command(flatten)]
     pub(crate) run: RunArguments,
 }

@@ -10,7 +10,6 @@ use crate::arguments::kernel::KernelArguments;
 use crate::arguments::kernel::KernelCommand;
 use crate::exit::Status;
 use crate::failure::Failure;
-use crate::failure::OrFail as _;
 use crate::failure::Outcome;
 use crate::output;
 
@@ -20,18 +19,9 @@ pub(crate) fn run(command: &KernelCommand) -> Outcome<Status> {
             let status = tell(arguments)?;
             Ok(Status::yes_or_no(!status.programs.is_empty()))
         }
-        KernelCommand::Load(arguments) if arguments.lockdown => {
-            changed(kernel::begin_lockdown(), &arguments.how)
-        }
-        KernelCommand::Load(arguments) => changed(kernel::load(), &arguments.how),
+        KernelCommand::Load(arguments) => changed(kernel::load(), arguments),
         KernelCommand::Unload(arguments) => changed(kernel::unload(), arguments),
     }
-}
-
-/// Under a lockdown, goes on as the program that may still reach what is loaded.
-pub(crate) fn enter() -> Outcome<()> {
-    let entered = kernel::enter().or_fail("the copy of this program that acts under the lockdown");
-    entered.map_err(|failure| failure.next("quixote kernel status says whether it is on"))
 }
 
 fn changed(change: Result<(), KernelError>, arguments: &KernelArguments) -> Outcome<Status> {
@@ -67,20 +57,5 @@ fn report(status: &KernelStatus) -> String {
             let _ = writeln!(text, "{programs}, {namespaces}");
         }
     }
-    if status.lockdown {
-        text.push_str("lockdown: root outside is locked out of them until the next boot\n");
-        text.push_str(kernel_itself(status.kernel_lockdown.as_deref()));
-    }
     text
-}
-
-/// What is left to root if the kernel can be changed.
-fn kernel_itself(lockdown: Option<&str>) -> &'static str {
-    match lockdown {
-        Some("integrity" | "confidentiality") => "",
-        _ => {
-            "the kernel itself is not locked down: root can still load modules or write to its memory \
-             (boot with lockdown=integrity)\n"
-        }
-    }
 }

@@ -124,7 +124,6 @@ fn run_once(
         header: None,
         signature: None,
         source: arguments.run.source.source(),
-        shield: false,
     };
     let (name, quiet) = (name.into(), arguments.run.quiet);
     run::to_its_end(&workload, Telling { name, progress: true, quiet, denial: None })

@@ -86,7 +86,6 @@ impl PreparedModel {
             header: Some(header.canonical()),
             signature: self.signature.clone(),
             source: run.source.source(),
-            shield: false,
         })
     }
 }

@@ -32,7 +32,6 @@ fn run(name: &str, mode: Mode, model: &[Digest], command: &[&str]) -> Finished {
         header: None,
         signature: None,
         source: orchestrator::source::Source::Portable,
-        shield: false,
     };
     workload::start(&workload, Arc::new(Unobserved)).unwrap().wait().unwrap()
 }

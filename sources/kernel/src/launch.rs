@@ -26,8 +26,6 @@ use tsem::Digest;
 use tsem::Mode;
 use tsem::OnViolation;
 
-use crate::lockdown;
-use crate::lockdown::LockdownError;
 use crate::maps::Maps;
 use crate::namespace::Namespace;
 use crate::namespace::NamespaceCounts;
@@ -86,8 +84,6 @@ pub struct Launch {
     pub digest_paths: Option<DigestPaths>,
     /// Whether the model's rules leave an event as it is described.
     pub unruled: Arc<dyn Fn(&Cell) -> bool + Send + Sync>,
-    /// Whether also root outside cannot reach its tasks; only under a lockdown.
-    pub shield: bool,
     /// Computes every coefficient in the kernel too, and counts a difference as a loss.
     pub compare: bool,
 }
@@ -103,7 +99,6 @@ impl Launch {
             coefficients: Vec::new(),
             digest_paths: None,
             unruled: Arc::new(|_| false),
-            shield: false,
             compare: false,
         }
     }
@@ -112,19 +107,15 @@ impl Launch {
     ///
     /// # Errors
     ///
-    /// The kernel source cannot be used, no namespace is free, or there is no lockdown to shield it.
+    /// The kernel source cannot be used, or no namespace is free.
     pub fn prepare(self) -> Result<Prepared, LaunchError> {
         programs::load()?;
-        if self.shield && !lockdown::is_on() {
-            return Err(KernelError::from(LockdownError::NotOn).into());
-        }
         let plan = Plan {
             mode: self.mode,
             on_violation: self.on_violation,
             on_orphaned: self.on_orphaned,
             coefficients: &self.coefficients,
             digests: self.digest_paths.is_some(),
-            shield: self.shield,
             compare: self.compare,
             patience: PATIENCE,
         };

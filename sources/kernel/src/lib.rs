@@ -10,7 +10,6 @@
 mod content;
 mod describe;
 mod launch;
-pub mod lockdown;
 mod maps;
 mod mount_source;
 mod namespace;

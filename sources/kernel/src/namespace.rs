@@ -58,7 +58,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) on_orphaned: OnOrphaned,
     pub(crate) coefficients: &'a [Digest],
     pub(crate) digests: bool,
-    pub(crate) shield: bool,
     pub(crate) compare: bool,
     pub(crate) patience: Duration,
 }
@@ -121,7 +120,6 @@ impl Namespace {
         let flags = flag(plan.digests, wire::NAMESPACE_DIGESTS)
             | flag(untrusts, wire::NAMESPACE_UNTRUSTS)
             | flag(plan.compare, wire::NAMESPACE_COEFFICIENTS)
-            | flag(plan.shield, wire::NAMESPACE_SHIELDED)
             | flag(plan.on_orphaned == OnOrphaned::Kill, wire::NAMESPACE_KILL_ORPHANED);
         let mode = match plan.mode {
             Mode::Free => 1,

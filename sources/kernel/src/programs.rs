@@ -21,8 +21,6 @@ use libbpf_rs::skel::OpenSkel;
 use libbpf_rs::skel::Skel;
 use libbpf_rs::skel::SkelBuilder;
 
-use crate::lockdown;
-use crate::lockdown::LockdownError;
 use crate::maps::Maps;
 use crate::namespace;
 use crate::sys;
@@ -41,7 +39,7 @@ mod skeleton {
 }
 
 const BPFFS: &str = "/sys/fs/bpf";
-pub(crate) const DIRECTORY: &str = "/sys/fs/bpf/quixote-1";
+const DIRECTORY: &str = "/sys/fs/bpf/quixote-1";
 const LSM_LIST: &str = "/sys/kernel/security/lsm";
 
 /// The kernel source cannot be used.
@@ -90,9 +88,6 @@ pub enum KernelError {
     /// Namespaces still run.
     #[error("{0} namespaces still run under the programs")]
     InUse(usize),
-    /// The lockdown cannot begin, or forbids it.
-    #[error(transparent)]
-    Lockdown(#[from] LockdownError),
 }
 
 /// What is loaded.
@@ -106,19 +101,17 @@ pub struct Status {
     pub programs: Vec<String>,
     /// Namespaces that run.
     pub namespaces: usize,
-    /// Whether root outside is locked out until the next boot.
-    pub lockdown: bool,
 }
 
 pub(crate) fn maps_dir() -> PathBuf {
     Path::new(DIRECTORY).join("maps")
 }
 
-pub(crate) fn links_dir() -> PathBuf {
+fn links_dir() -> PathBuf {
     Path::new(DIRECTORY).join("links")
 }
 
-pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> KernelError {
+fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> KernelError {
     let path = path.into();
     move |source| KernelError::Io { path, source }
 }
@@ -210,7 +203,7 @@ fn pin_maps(object: &mut Object) -> Result<(), KernelError> {
     Ok(())
 }
 
-pub(crate) fn attach_all(object: &mut Object, directory: &Path) -> Result<(), KernelError> {
+fn attach_all(object: &mut Object, directory: &Path) -> Result<(), KernelError> {
     for program in object.progs_mut() {
         if !program.autoload() {
             continue;
@@ -224,7 +217,7 @@ pub(crate) fn attach_all(object: &mut Object, directory: &Path) -> Result<(), Ke
 }
 
 /// Enters our maps among those that no namespace reaches.
-pub(crate) fn claim_maps(object: &mut Object) -> Result<(), KernelError> {
+fn claim_maps(object: &mut Object) -> Result<(), KernelError> {
     let Some(own) = object.maps().find(|map| map.name() == "own_maps") else { return Ok(()) };
     for map in object.maps() {
         let id = map.info().map_err(KernelError::Refused)?.info.id;
@@ -240,11 +233,10 @@ pub fn status() -> Status {
     let mut programs: Vec<String> =
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     programs.sort();
-    let (active, namespaces) = (active().is_ok(), running().unwrap_or(0));
-    Status { active, modules, programs, namespaces, lockdown: lockdown::is_on() }
+    Status { active: active().is_ok(), modules, programs, namespaces: running().unwrap_or(0) }
 }
 
-pub(crate) fn running() -> Result<usize, KernelError> {
+fn running() -> Result<usize, KernelError> {
     let maps = Maps::open()?;
     Ok((0..SLOTS).filter(|slot| !namespace::is_free(&maps, *slot)).count())
 }
@@ -253,11 +245,8 @@ pub(crate) fn running() -> Result<usize, KernelError> {
 ///
 /// # Errors
 ///
-/// Namespaces still run, a lockdown is on, or the pins cannot be removed.
+/// Namespaces still run, or the pins cannot be removed.
 pub fn unload() -> Result<(), KernelError> {
-    if lockdown::is_on() {
-        return Err(LockdownError::UntilReboot.into());
-    }
     if !Path::new(DIRECTORY).exists() {
         return Ok(());
     }
