@@ -20,14 +20,14 @@ cat > acts <<'ACTS'
 kill -CONT "$1" && echo signal
 prlimit --pid "$1" --core=0:0 && echo limit
 dd if=/proc/"$1"/mem of=/dev/null bs=1 count=0 && echo memory
-bpftool map dump pinned /sys/fs/bpf/quixote-1/maps/orchestrators && echo map
+bpftool map dump pinned /sys/fs/bpf/quixote-2/maps/orchestrators && echo map
 bpftool map show id "$2" && echo map by id
-mv /sys/fs/bpf/quixote-1 /sys/fs/bpf/other && mv /sys/fs/bpf/other /sys/fs/bpf/quixote-1 && echo rename
+mv /sys/fs/bpf/quixote-2 /sys/fs/bpf/other && mv /sys/fs/bpf/other /sys/fs/bpf/quixote-2 && echo rename
 exit 0
 ACTS
 
 "$quixote" kernel load
-id=$(bpftool map show pinned /sys/fs/bpf/quixote-1/maps/answers | head -1 | cut -d: -f1)
+id=$(bpftool map show pinned /sys/fs/bpf/quixote-2/maps/answers | head -1 | cut -d: -f1)
 sleep 1000 &
 sh acts $! "$id" > outside 2> outside.log
 kill $!
@@ -37,7 +37,7 @@ done
 
 cat > workload <<'WORKLOAD'
 sh acts $PPID "$1" > inside 2> inside.log
-rm -r /sys/fs/bpf/quixote-1
+rm -r /sys/fs/bpf/quixote-2
 umount /sys/fs/bpf
 echo done >> inside
 WORKLOAD

@@ -43,5 +43,5 @@ if "$quixote" enforce --quiet --source kernel --allow-unsigned portable.model --
 fi
 test ! -e evil || fail "what was denied took effect"
 "$quixote" kernel unload
-test ! -e /sys/fs/bpf/quixote-1 || fail "unloading leaves pins"
+test ! -e /sys/fs/bpf/quixote-2 || fail "unloading leaves pins"
 echo "kernel_source: same coefficients under both sources on $(uname -r)"

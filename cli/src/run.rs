@@ -104,6 +104,12 @@ fn cannot_run(error: &RunError, workload: &Workload) -> Failure {
     let fault = error.command_fault();
     let failure = Failure::from_library(error, "").status(exit::of_command(fault));
     match fault {
+        None if matches!(error, RunError::MissingHooks(_)) => {
+            failure.next("learn it on this kernel, or say --allow-missing-hooks")
+        }
+        None if matches!(error, RunError::FullIsOfTheKernel) => {
+            failure.next("give --source kernel, as root")
+        }
         Some(_) => failure
             .at(program_of(workload))
             .next("give a program on PATH, or a path to one, after the --"),

@@ -10,14 +10,15 @@ import os
 import subprocess
 
 DONE, DENIED = 0, 10
-RUN_LIMIT_S = 240
+RUN_LIMIT_S = 900
 
 
 class Decisions:
     """The models of one machine, and runs under them."""
 
-    def __init__(self, bench, quixote, triggers, events, source):
+    def __init__(self, bench, quixote, triggers, events, source, profile="core"):
         self.bench, self.quixote, self.events, self.source = bench, quixote, events, source
+        self.profile = profile
         self.home = bench.folder / f"quixote-{source}"
         self.home.mkdir()
         self.programs = bench.folder / "programs"
@@ -40,6 +41,7 @@ class Decisions:
         """The lines of a model of all triggers, each one's preparation or its act as well."""
         model = self.home / f"{mode}.model"
         options = ["--runs", "1", "--accept-rules", "none", "--source", self.source, "-o", model, "--name", mode]
+        options += ["--profile", self.profile]
         outcomes = self.run("learn", options, mode)
         return model.read_text().splitlines(keepends=True), outcomes
 
@@ -52,6 +54,10 @@ class Decisions:
         self.call("learn", [*options, "--", program, event, "act"], folder, any_status=True)
         lines = model.read_text().splitlines() if model.exists() else []
         return sorted(line for line in lines if line.split()[4:5] == [event] and len(line.split()[0]) == 64)
+
+    def missing(self):
+        """The events that are not judged here, since this kernel lacks their hook."""
+        return json.loads(self.call("kernel", ["status", "--json"]))["missing_hooks"]
 
     def enforce(self, name, lines):
         """What each trigger's act came to under a model, and the events that were denied."""

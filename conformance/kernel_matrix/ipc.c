@@ -119,7 +119,9 @@ const struct trigger ipc_triggers[] = {
 	{ "msg_queue_associate", make_queue, look_queue_up },
 	{ "msg_queue_msgctl", make_queue, control_queue },
 	{ "msg_queue_msgsnd", make_queue, queue_message },
-	{ "msg_queue_msgrcv", make_message, take_message },
-	{ "ipc_permission", make_semaphores, control_semaphores },
+	/* A message that may not be taken is passed by, and the kernel has an answer of its own to who
+	   may not use an object. */
+	{ "msg_queue_msgrcv", make_message, take_message, NULL, ENOMSG },
+	{ "ipc_permission", make_semaphores, control_semaphores, NULL, EACCES },
 	{},
 };

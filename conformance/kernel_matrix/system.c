@@ -150,21 +150,10 @@ static outcome set_clock(void)
 	return RESULT(clock_settime(CLOCK_REALTIME, &now));
 }
 
+/* Accounting is off here, and stays so: it takes the capability all the same. */
 static outcome use_capability(void)
 {
-	return RESULT(sethostname("trigger", 7));
-}
-
-static outcome leave_host_name(void)
-{
-	return RESULT(unshare(CLONE_NEWUTS));
-}
-
-static bool name_is_set(void)
-{
-	char name[64];
-
-	return gethostname(name, sizeof(name)) == 0 && !strcmp(name, "trigger");
+	return RESULT(acct(NULL));
 }
 
 static outcome make_ring(void)
@@ -244,11 +233,11 @@ const struct trigger system_triggers[] = {
 	{ "key_permission", make_keyring, use_key },
 	{ "syslog", NULL, read_log },
 	{ "settime", read_clock, set_clock },
-	{ "capable", leave_host_name, use_capability, name_is_set },
+	{ "capable", NULL, use_capability },
 	{ "uring_allowed", NULL, make_ring },
 	{ "tun_dev_create", open_tun, create_device },
 	{ "tun_dev_attach_queue", make_detached_queue, attach_queue },
-	{ "tun_dev_attach", make_lasting_device, create_device },
+	{ "tun_dev_attach", open_tun, create_device },
 	{ "tun_dev_open", make_lasting_device, create_device },
 	{},
 };

@@ -13,6 +13,10 @@ pub struct KernelStatus {
     pub security_modules: String,
     /// Programs attached; empty if nothing is loaded.
     pub programs: Vec<String>,
+    /// Whether the programs for the events of the profile `full` are among them.
+    pub full: bool,
+    /// The events of that profile whose hook this kernel lacks.
+    pub missing_hooks: Vec<String>,
     /// Namespaces that run under them.
     pub namespaces: usize,
 }
@@ -30,8 +34,26 @@ mod with_kernel {
 
     /// What is loaded.
     pub fn status() -> KernelStatus {
-        let programs::Status { active, modules, programs, namespaces } = programs::status();
-        KernelStatus { built_in: true, active, security_modules: modules, programs, namespaces }
+        let status = programs::status();
+        KernelStatus {
+            built_in: true,
+            active: status.active,
+            security_modules: status.modules,
+            programs: status.programs,
+            full: status.full,
+            missing_hooks: status.missing,
+            namespaces: status.namespaces,
+        }
+    }
+
+    /// The events of the profile `full` whose hook this kernel lacks, by name.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's types cannot be read.
+    pub fn missing_hooks() -> Result<Vec<String>, KernelError> {
+        let missing = kernel_source::full_programs::missing()?;
+        Ok(missing.iter().map(|kind| kind.name().into()).collect())
     }
 
     /// Loads, attaches and pins the programs, unless they are already.
@@ -69,8 +91,17 @@ mod without_kernel {
             active: false,
             security_modules: String::new(),
             programs: Vec::new(),
+            full: false,
+            missing_hooks: Vec::new(),
             namespaces: 0,
         }
+    }
+
+    /// # Errors
+    ///
+    /// Always.
+    pub fn missing_hooks() -> Result<Vec<String>, KernelError> {
+        Err(KernelError)
     }
 
     /// # Errors

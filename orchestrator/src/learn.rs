@@ -11,6 +11,7 @@ use thiserror::Error;
 use tsem::EncodeError;
 use tsem::Observation;
 use tsem::Platform;
+use tsem::Profile;
 use tsem::Rules;
 
 use crate::model_file::format::Descriptions;
@@ -55,6 +56,16 @@ pub enum LearnError {
         path: PathBuf,
         /// Where its runs should be.
         runs: PathBuf,
+    },
+    /// It is about other events than those that are asked for.
+    #[error(
+        "{path} has runs of the profile '{}': learn --anew, or choose another -o", profile.name()
+    )]
+    OtherProfile {
+        /// The model.
+        path: PathBuf,
+        /// What its runs are of.
+        profile: Profile,
     },
     /// A run holds what cannot be encoded.
     #[error("a learning run is damaged ({0:?}); remove the .runs file to learn anew")]
@@ -110,6 +121,20 @@ impl Lesson {
         Ok(Self { path: path.into(), header, runs: Vec::new(), forgets: true })
     }
 
+    /// Says which events the model is to be about.
+    ///
+    /// # Errors
+    ///
+    /// It has runs of another profile.
+    pub fn choose_profile(&mut self, profile: Profile) -> Result<(), LearnError> {
+        let before = self.header.rules.profile;
+        if before != profile && !self.runs.is_empty() {
+            return Err(LearnError::OtherProfile { path: self.path.clone(), profile: before });
+        }
+        self.header.rules.profile = profile;
+        Ok(())
+    }
+
     /// The rules under which the next run is formed.
     pub fn rules(&self) -> &Rules {
         &self.header.rules
@@ -141,6 +166,11 @@ impl Lesson {
             self.forget()?;
         }
         append_run(&runs_path(&self.path), &run)?;
+        let mut unlearned = finished.record.missing_hooks.clone();
+        if !self.runs.is_empty() {
+            unlearned.retain(|name| self.header.unlearned_hooks().contains(name));
+        }
+        self.header.set_unlearned_hooks(&unlearned);
         self.header.source.clone_from(&finished.record.source);
         self.runs.push(run);
         Ok(())

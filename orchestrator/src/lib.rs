@@ -10,6 +10,7 @@ pub mod attestation;
 pub mod chain;
 pub mod control;
 pub mod doctor;
+pub mod hooks;
 pub mod kernel;
 pub mod learn;
 pub mod local_agent;

@@ -112,6 +112,9 @@ pub struct Record {
     pub unfinished: Option<u64>,
     /// None while it runs.
     pub exit: Option<Exit>,
+    /// Events of the profile that were not judged, since the kernel lacks their hooks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_hooks: Vec<String>,
     /// 64 hexadecimal digits.
     pub state: String,
     /// 64 hexadecimal digits.

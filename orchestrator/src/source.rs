@@ -4,6 +4,8 @@ use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
+use tsem::Profile;
+
 use crate::agent::NamespaceAgent;
 use crate::workload::RunError;
 use crate::workload::Workload;
@@ -120,6 +122,9 @@ fn start_portable(
     workload: &Workload,
     agent: &Arc<dyn NamespaceAgent>,
 ) -> Result<RunningSource, RunError> {
+    if workload.rules.profile == Profile::Full {
+        return Err(RunError::FullIsOfTheKernel);
+    }
     let rules = workload.rules.clone();
     let mut launch = portable_source::Launch::new(workload.command.clone());
     launch.digest_paths = Arc::new(move |path| rules.wants_digest(path));
@@ -134,6 +139,7 @@ fn start_kernel(
     let mut launch = kernel_source::Launch::new(workload.command.clone());
     launch.mode = workload.mode;
     launch.on_violation = workload.on_violation;
+    launch.profile = workload.rules.profile;
     launch.coefficients.clone_from(&workload.coefficients);
     if !workload.rules.digests.is_empty() {
         let rules = workload.rules.clone();

@@ -31,6 +31,9 @@ use crate::agent::Observer;
 use crate::agent::Snapshot;
 use crate::control::Announced;
 use crate::control::ControlError;
+use crate::hooks;
+use crate::hooks::Hooks;
+use crate::kernel::KernelError;
 use crate::learn::fresh_header;
 use crate::local_agent::LocalAgent;
 use crate::model_file::header::Header;
@@ -83,6 +86,8 @@ pub struct Workload {
     pub header: Option<String>,
     /// The model's signature, for an agent that checks it itself.
     pub signature: Option<ModelSignature>,
+    /// What is known of hooks that are not everywhere.
+    pub hooks: Hooks,
 }
 
 /// The signature of a model, as an agent can check it.
@@ -126,6 +131,20 @@ pub enum RunError {
     /// A thread.
     #[error("cannot start a thread that serves the namespace: {0}")]
     Thread(std::io::Error),
+    /// A model of the profile `full`, under the portable source.
+    #[error(
+        "the portable source does not see the events of the profile 'full', the kernel source does"
+    )]
+    FullIsOfTheKernel,
+    /// What the model was learned with is not judged here.
+    #[error(
+        "the model was learned with hooks that this kernel lacks, whose events would go through \
+         without being judged: {}", .0.join(", ")
+    )]
+    MissingHooks(Vec<String>),
+    /// Which hooks there are.
+    #[error("the kernel's hooks cannot be told: {0}")]
+    Hooks(KernelError),
     /// The command itself is outside the model: it ended before it began.
     #[error("the model does not allow the command itself")]
     Refused(Box<Finished>),
@@ -195,10 +214,11 @@ pub struct Finished {
 /// The name is taken, the command cannot be run, or the source cannot be set up. Nothing of the
 /// workload has run then.
 pub fn start(workload: &Workload, observer: Arc<dyn Observer>) -> Result<Running, RunError> {
+    let missing = hooks::missing(workload)?;
     let announced = Announced::new(&workload.name)?;
     let news = News::new(observer);
     let agent = agent_of(workload, news.clone())?;
-    let record = record_of(workload);
+    let record = record_of(workload, missing);
     let mut unfinished = Unfinished::begin(&record)?;
     let record = Arc::new(Mutex::new(record));
     serve(&announced, &agent, &record)?;
@@ -298,7 +318,7 @@ fn engine_of(workload: &Workload) -> Engine {
     Engine::new(setup, workload.coefficients.iter().copied())
 }
 
-fn record_of(workload: &Workload) -> Record {
+fn record_of(workload: &Workload, missing: Vec<String>) -> Record {
     let lossy = |word: &OsString| word.to_string_lossy().into_owned();
     Record {
         version: RECORD_VERSION,
@@ -316,7 +336,8 @@ fn record_of(workload: &Workload) -> Record {
         state: String::new(),
         measurement: String::new(),
         counts: crate::record::RecordedCounts::default(),
-        notes: workload.source.caution().map(Into::into).into_iter().collect(),
+        notes: hooks::notes(workload, &missing),
+        missing_hooks: missing,
         observation: StoredObservation { tasks: Vec::new(), events: Vec::new() },
         forensics: Vec::new(),
         coefficients: Vec::new(),

@@ -3,12 +3,14 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
 use libbpf_cargo::SkeletonBuilder;
 
-const PROGRAMS: &str = "src/bpf/main.bpf.c";
+/// Each a set of programs, and the skeleton of its name.
+const SETS: [&str; 2] = ["main", "full"];
 
 /// Newest first; 14 and older leave code that the verifier of Linux 6.1 refuses.
 const COMPILERS: [&str; 4] = ["clang-19", "clang-20", "clang-18", "clang"];
@@ -23,8 +25,15 @@ fn main() {
         )
     });
     fs::write(out.join("event_digests.h"), event_digests()).expect("OUT_DIR can be written");
+    for set in SETS {
+        build(set, compiler, &out);
+    }
+}
+
+fn build(set: &str, compiler: &str, out: &Path) {
+    let source = format!("src/bpf/{set}.bpf.c");
     SkeletonBuilder::new()
-        .source(PROGRAMS)
+        .source(&source)
         .clang(compiler)
         .clang_args([
             "-mcpu=v3",
@@ -33,8 +42,8 @@ fn main() {
             "-Wno-gnu-variable-sized-type-not-at-end",
             &format!("-I{}", out.display()),
         ])
-        .build_and_generate(out.join("programs.skel.rs"))
-        .unwrap_or_else(|error| panic!("{PROGRAMS} cannot be compiled: {error:#}"));
+        .build_and_generate(out.join(format!("{set}.skel.rs")))
+        .unwrap_or_else(|error| panic!("{source} cannot be compiled: {error:#}"));
 }
 
 fn works(name: &str) -> bool {

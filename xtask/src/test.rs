@@ -31,6 +31,7 @@ pub(crate) fn parts() -> Vec<Part> {
         machine(),
         kernel_matrix(),
         kernel_source(),
+        kernel_decisions(),
     ];
     // First what the rest is built with.
     std::iter::once(packages()).chain(lint::parts()).chain(own).collect()
@@ -268,6 +269,26 @@ fn kernel_source() -> Part {
         required: true,
         needs: vec![Need::File("conformance/kernel_border.sh")],
         steps: vec![same.split(' ').collect(), border.split(' ').collect()],
+    }
+}
+
+fn kernel_decisions() -> Part {
+    let quixote = "cargo build --release --package quixote";
+    let build = "sh conformance/kernel_matrix/build.sh target/xtask/kernel_matrix";
+    let run = "cargo xtask vm --timeout 3000 --kernel 6.1 --kernel 6.12 -- /usr/bin/python3 \
+               conformance/run_kernel_matrix.py decisions target/xtask/kernel_matrix/triggers";
+    let full = "cargo xtask vm --timeout 3000 --kernel 6.1 --kernel 6.12 -- sh conformance/kernel_full.sh";
+    Part {
+        name: "kernel-decisions",
+        about: "every event is allowed and denied by the kernel source on both kernels; the profile full",
+        limit: Duration::from_secs(4 * 3600),
+        required: false,
+        needs: vec![
+            Need::Asked("it takes many minutes of emulation"),
+            Need::Root,
+            Need::File("conformance/kernel_full.sh"),
+        ],
+        steps: [quixote, build, run, full].map(|step| step.split_whitespace().collect()).into(),
     }
 }
 

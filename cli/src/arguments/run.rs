@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use clap::ValueHint;
 use orchestrator::source::Source;
 use orchestrator::tma::Tma;
+use tsem::Profile;
 
 use crate::exit;
 
@@ -18,7 +19,8 @@ Examples:
   quixote learn -o backup.model --runs 3 -- ./backup.sh     what varies between runs shows itself
   quixote learn -o backup.model -- ./backup.sh --restore    run again: the model grows
   quixote learn -o web.model --digest /etc/nginx -- nginx   content of the configuration counts
-  quixote learn -o web.model --references auto -- nginx   signed upgrades keep the model";
+  quixote learn -o web.model --references auto -- nginx   signed upgrades keep the model
+  quixote learn -o web.model --profile full --source kernel -- nginx   every event there is";
 
 const MONITOR_EXAMPLES: &str = "\
 Examples:
@@ -79,8 +81,10 @@ pub(crate) enum SourceChoice {
 }
 
 impl SourceChoice {
-    pub(crate) fn source(self) -> Source {
+    /// The source of a run that is about the events of `profile`: `full` is the kernel's alone.
+    pub(crate) fn source_for(self, profile: Profile) -> Source {
         match self {
+            Self::Auto if profile == Profile::Full => Source::Kernel,
             Self::Auto => Source::best(),
             Self::Kernel => Source::Kernel,
             Self::Portable => Source::Portable,
@@ -147,12 +151,33 @@ pub(crate) struct LearnArguments {
     /// another archive of the same distribution, or of a key to come (may be given several times)
     #[arg(long, value_name = "KEY", action = ArgAction::Append, requires = "references")]
     pub(crate) signer: Vec<String>,
+    /// Which events the model is about [default: the model's, or core]
+    #[arg(long, value_enum, value_name = "PROFILE")]
+    pub(crate) profile: Option<ProfileChoice>,
     /// Forget earlier runs of this model and its rules, once there is a new run; serial numbers go
     /// on
     #[arg(long)]
     pub(crate) anew: bool,
     #[command(flatten)]
     pub(crate) run: RunArguments,
+}
+
+/// Which events a model is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileChoice {
+    /// What both sources see alike
+    Core,
+    /// Every event that the kernel source sees; needs --source kernel
+    Full,
+}
+
+impl From<ProfileChoice> for Profile {
+    fn from(choice: ProfileChoice) -> Self {
+        match choice {
+            ProfileChoice::Core => Self::Core,
+            ProfileChoice::Full => Self::Full,
+        }
+    }
 }
 
 /// What to do with proposed rules.
@@ -185,6 +210,10 @@ pub(crate) struct EnforceArguments {
     /// What a violation does besides being denied
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnViolation::Untrust)]
     pub(crate) on_violation: OnViolation,
+    /// Enforce a model also where this kernel lacks hooks that it was learned with: their events go
+    /// through without being judged, and the record says so
+    #[arg(long)]
+    pub(crate) allow_missing_hooks: bool,
     #[command(flatten)]
     pub(crate) run: RunArguments,
 }

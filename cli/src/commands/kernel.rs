@@ -55,7 +55,13 @@ fn report(status: &KernelStatus) -> String {
             let programs = output::counted(count, "attached program");
             let namespaces = output::counted(status.namespaces, "namespace");
             let _ = writeln!(text, "{programs}, {namespaces}");
+            let full = if status.full { "judged where asked for" } else { "not loaded" };
+            let _ = writeln!(text, "events of the profile 'full': {full}");
         }
+    }
+    if !status.missing_hooks.is_empty() {
+        let missing = status.missing_hooks.join(", ");
+        let _ = writeln!(text, "hooks that this kernel lacks: {missing}");
     }
     text
 }

@@ -5,6 +5,7 @@ mod report;
 
 use std::path::Path;
 
+use orchestrator::hooks::Hooks;
 use orchestrator::learn::Lesson;
 use orchestrator::model_file::convergence;
 use orchestrator::model_file::convergence::Convergence;
@@ -49,6 +50,9 @@ pub(crate) fn run(arguments: &LearnArguments) -> Outcome<Status> {
     let name = run::name_of(&arguments.run, file_stem(&arguments.output).as_deref())?;
     let begin = if arguments.anew { Lesson::anew } else { Lesson::open };
     let mut lesson = begin(&arguments.output, &name, &rules).or_fail("")?;
+    if let Some(profile) = arguments.profile {
+        lesson.choose_profile(profile.into()).or_fail("")?;
+    }
     let vouching = Vouching::of(arguments, lesson.rules())?;
     let finished = run_all(arguments, &name, &mut lesson, &vouching)?;
     let rules_of_runs = lesson.rules().clone();
@@ -123,7 +127,8 @@ fn run_once(
         verdict_cache: false,
         header: None,
         signature: None,
-        source: arguments.run.source.source(),
+        source: arguments.run.source.source_for(lesson.rules().profile),
+        hooks: Hooks::default(),
     };
     let (name, quiet) = (name.into(), arguments.run.quiet);
     run::to_its_end(&workload, Telling { name, progress: true, quiet, denial: None })

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use orchestrator::hooks::Hooks;
 use orchestrator::model_file::model::ModelFile;
 use orchestrator::model_file::serials::SerialStore;
 use orchestrator::model_file::trust::TrustStore;
@@ -85,7 +86,8 @@ impl PreparedModel {
             verdict_cache: self.verdict_cache_for(&run.tma)?,
             header: Some(header.canonical()),
             signature: self.signature.clone(),
-            source: run.source.source(),
+            source: run.source.source_for(header.rules.profile),
+            hooks: Hooks { unlearned: header.unlearned_hooks(), may_be_missing: false },
         })
     }
 }

@@ -23,6 +23,7 @@ fn record() -> Record {
         started: 1_700_000_000,
         ended: Some(1_700_000_001),
         unfinished: None,
+        missing_hooks: Vec::new(),
         exit: Some(Exit::Code(0)),
         state: "ab".repeat(32),
         measurement: "cd".repeat(32),

@@ -20,6 +20,7 @@ pub const FORMAT_VERSION: u32 = 1;
 /// The most rules that a model may have.
 pub const RULES_MAX: usize = 4096;
 const WORKLOAD_MAX: usize = 64;
+const WITHOUT_HOOKS: &str = " without hooks ";
 
 /// The name of a workload: what models, serial numbers and restrictions of keys go by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -154,6 +155,23 @@ impl Header {
     /// HF of the canonical text.
     pub fn digest(&self) -> Digest {
         Digest::of(&[self.canonical().as_bytes()])
+    }
+
+    /// The events that no run could hold, since the kernel lacked their hooks: the end of the line
+    /// `learned-on`.
+    pub fn unlearned_hooks(&self) -> Vec<String> {
+        let names = self.learned_on.split_once(WITHOUT_HOOKS).map(|(_, names)| names);
+        names.into_iter().flat_map(|names| names.split(',')).map(Into::into).collect()
+    }
+
+    /// Says which events no run could hold.
+    pub fn set_unlearned_hooks(&mut self, names: &[String]) {
+        if let Some(at) = self.learned_on.find(WITHOUT_HOOKS) {
+            self.learned_on.truncate(at);
+        }
+        if !names.is_empty() {
+            self.learned_on = format!("{}{WITHOUT_HOOKS}{}", self.learned_on, names.join(","));
+        }
     }
 
     /// Reads the header's lines; on an error says which of them, counted from 0.
@@ -309,6 +327,22 @@ impl Serialize for Header {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+
+    #[test]
+    fn hooks_that_were_missing_survive_the_text() {
+        let mut header = header();
+        assert!(header.unlearned_hooks().is_empty());
+        let names = ["file_truncate".to_owned(), "capget".to_owned()];
+        header.set_unlearned_hooks(&names);
+        let text = header.canonical();
+        let lines: Vec<&str> = text.lines().collect();
+        let mut read = Header::parse(&lines).unwrap();
+        assert_eq!(read.unlearned_hooks(), names);
+        read.set_unlearned_hooks(&names[1..]);
+        assert_eq!(read.unlearned_hooks(), names[1..]);
+        read.set_unlearned_hooks(&[]);
+        assert_eq!(read.learned_on, "linux x86_64");
+    }
 
     pub(crate) fn header() -> Header {
         let mut rules = Rules::default();

@@ -25,7 +25,9 @@ use tsem::Cell;
 use tsem::Digest;
 use tsem::Mode;
 use tsem::OnViolation;
+use tsem::Profile;
 
+use crate::full_programs;
 use crate::maps::Maps;
 use crate::namespace::Namespace;
 use crate::namespace::NamespaceCounts;
@@ -78,6 +80,8 @@ pub struct Launch {
     pub on_violation: OnViolation,
     /// What becomes of the namespace without us.
     pub on_orphaned: OnOrphaned,
+    /// Which events are judged; the agent's model has the same.
+    pub profile: Profile,
     /// The model's coefficients, for hooks that cannot wait.
     pub coefficients: Vec<Digest>,
     /// Which opened files' content counts, besides what is executed; `None` for none.
@@ -96,6 +100,7 @@ impl Launch {
             mode: Mode::Free,
             on_violation: OnViolation::Untrust,
             on_orphaned: OnOrphaned::default(),
+            profile: Profile::Core,
             coefficients: Vec::new(),
             digest_paths: None,
             unruled: Arc::new(|_| false),
@@ -110,6 +115,10 @@ impl Launch {
     /// The kernel source cannot be used, or no namespace is free.
     pub fn prepare(self) -> Result<Prepared, LaunchError> {
         programs::load()?;
+        let full = self.profile == Profile::Full;
+        if full {
+            full_programs::load()?;
+        }
         let plan = Plan {
             mode: self.mode,
             on_violation: self.on_violation,
@@ -117,6 +126,7 @@ impl Launch {
             coefficients: &self.coefficients,
             digests: self.digest_paths.is_some(),
             compare: self.compare,
+            full,
             patience: PATIENCE,
         };
         let namespace = Namespace::take(Maps::open()?, &plan)?;

@@ -5,10 +5,11 @@
 //! `docs/decisions/0002-kernel-source.md` says how; `src/bpf/main.bpf.c` is where to start reading.
 //!
 //! [`Launch`] -> [`Prepared`] -> [`Running`]; [`programs`] loads and unloads what all namespaces
-//! share.
+//! share, [`full_programs`] what those of the profile `full` want besides.
 
 mod content;
 mod describe;
+pub mod full_programs;
 mod launch;
 mod maps;
 mod mount_source;

@@ -26,6 +26,8 @@ use crate::wire::at;
 
 /// Room for what is told without waiting; who waits adds one message each.
 const RING_SIZE: u32 = 128 * 1024;
+/// The same where reading attributes and asking for capabilities are told as well.
+const RING_SIZE_FULL: u32 = 1024 * 1024;
 
 /// The serial number of a namespace's first process.
 pub(crate) const FIRST: ProcessId = ProcessId(1);
@@ -59,6 +61,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) coefficients: &'a [Digest],
     pub(crate) digests: bool,
     pub(crate) compare: bool,
+    /// With the events of the profile `full`.
+    pub(crate) full: bool,
     pub(crate) patience: Duration,
 }
 
@@ -69,6 +73,7 @@ pub(crate) struct Namespace {
     pub(crate) ring: MapHandle,
     pub(crate) slot: u32,
     generation: u32,
+    full: bool,
     coefficients: Vec<Digest>,
 }
 
@@ -88,9 +93,9 @@ impl Namespace {
             sz: size_of::<libbpf_rs::libbpf_sys::bpf_map_create_opts>() as u64,
             ..Default::default()
         };
-        let ring =
-            MapHandle::create(MapType::RingBuf, Some("quixote_ring"), 0, 0, RING_SIZE, &options)
-                .map_err(failed("ring"))?;
+        let size = if plan.full { RING_SIZE_FULL } else { RING_SIZE };
+        let ring = MapHandle::create(MapType::RingBuf, Some("quixote_ring"), 0, 0, size, &options)
+            .map_err(failed("ring"))?;
         let fd = ring.as_fd().as_raw_fd().to_ne_bytes();
         maps.rings.update(&slot.to_ne_bytes(), &fd, MapFlags::ANY).map_err(failed("rings"))?;
         let id = ring.info().map_err(failed("ring"))?.info.id;
@@ -100,7 +105,8 @@ impl Namespace {
         let generation =
             maps.namespaces.word(slot, at::GENERATION).fetch_add(1, Ordering::AcqRel) + 1;
         let coefficients = plan.coefficients.to_vec();
-        let namespace = Self { maps, ring, slot, generation, coefficients };
+        let full = plan.full;
+        let namespace = Self { maps, ring, slot, generation, full, coefficients };
         namespace.fill(plan)?;
         Ok(namespace)
     }
@@ -147,7 +153,8 @@ impl Namespace {
         let key = pidfd.as_raw_fd().to_ne_bytes();
         let memory = vec![0; self.maps.scratches.value_size() as usize];
         self.maps.scratches.update(&key, &memory, MapFlags::ANY).map_err(failed("scratches"))?;
-        let task = wire::first_task(self.slot, self.generation, FIRST.0);
+        let flags = if self.full { wire::TASK_FULL } else { 0 };
+        let task = wire::first_task(self.slot, self.generation, FIRST.0, flags);
         self.long(at::LIVE).store(1, Ordering::Release);
         self.maps.tasks.update(&key, &task, MapFlags::ANY).map_err(failed("tasks"))
     }

@@ -45,6 +45,9 @@ pub(crate) const NAMESPACE_UNTRUSTS: u32 = 8;
 pub(crate) const NAMESPACE_KILL_ORPHANED: u32 = 16;
 pub(crate) const NAMESPACE_COEFFICIENTS: u32 = 32;
 
+/// Bits of the task's flags.
+pub(crate) const TASK_FULL: u32 = 16;
+
 /// Offsets in `struct namespace`.
 pub(crate) mod at {
     pub(crate) const MODE: usize = 0;
@@ -136,11 +139,12 @@ fn digest(octets: &[u8], at: usize) -> Option<Digest> {
 }
 
 /// `struct task` of a namespace's first process.
-pub(crate) fn first_task(slot: u32, generation: u32, process: u64) -> [u8; TASK_SIZE] {
+pub(crate) fn first_task(slot: u32, generation: u32, process: u64, flags: u32) -> [u8; TASK_SIZE] {
     let mut octets = [0; TASK_SIZE];
     octets[0..4].copy_from_slice(&slot.to_ne_bytes());
     octets[4..8].copy_from_slice(&generation.to_ne_bytes());
     octets[8..16].copy_from_slice(&process.to_ne_bytes());
+    octets[16..20].copy_from_slice(&flags.to_ne_bytes());
     octets
 }
 

@@ -59,6 +59,7 @@ fn lesson(arguments: &ParserModelArguments) -> Outcome<LearnArguments> {
         rule: Vec::new(),
         references: None,
         signer: Vec::new(),
+        profile: None,
         anew: true,
         run: RunArguments {
             name: Some("reference-parser".to_owned()),

@@ -53,6 +53,9 @@ pub fn merge(
     header.events = header.events.saturating_add(other.events);
     header.losses = header.losses.saturating_add(other.losses);
     header.rules.unite(&other.rules);
+    let mut unlearned = header.unlearned_hooks();
+    unlearned.retain(|name| other.unlearned_hooks().contains(name));
+    header.set_unlearned_hooks(&unlearned);
     let mut merged = ModelFile::new(header);
     let programs = [first, second].into_iter().flat_map(ModelFile::programs);
     let programs: BTreeMap<Digest, &Program> =

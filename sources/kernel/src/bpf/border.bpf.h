@@ -9,11 +9,6 @@
 #define BPF_FS 0xcafe4a11
 #define PIN_DEPTH 6
 
-static __always_inline int is_orchestrator(__u32 process)
-{
-	return bpf_map_lookup_elem(&orchestrators, &process) != NULL;
-}
-
 /* Whether a dentry of bpffs is our directory, or in it. */
 static __noinline int is_pin(struct dentry *dentry)
 {

@@ -33,6 +33,7 @@ struct call_number {
 #define ADJTIMEX ((struct call_number){ 159, 124, 171 })
 #define CLOCK_ADJTIME ((struct call_number){ 305, 343, 266 })
 #define CLOCK_ADJTIME64 ((struct call_number){ 305, 405, 266 })
+#define MOUNT_CALL ((struct call_number){ 165, 21, 40 })
 
 static __always_inline int is_compat(struct task_struct *current)
 {
@@ -53,7 +54,7 @@ static __always_inline int is_in_call(struct call_number number)
 	return now == (is_compat(current) ? number.i386 : number.x86_64);
 }
 
-/* The first two arguments are all that is asked for. */
+/* The first or the second. */
 static __always_inline __u64 call_argument(int index)
 {
 	struct task_struct *current = bpf_get_current_task_btf();
@@ -65,6 +66,18 @@ static __always_inline __u64 call_argument(int index)
 	if (is_compat(current))
 		return index ? BPF_CORE_READ(x86, cx) : BPF_CORE_READ(x86, bx);
 	return index ? BPF_CORE_READ(x86, si) : BPF_CORE_READ(x86, di);
+}
+
+/* The fourth. */
+static __always_inline __u64 fourth_argument(void)
+{
+	struct task_struct *current = bpf_get_current_task_btf();
+	struct pt_regs___arm64 *arm = (void *)bpf_task_pt_regs(current);
+	struct pt_regs___x86 *x86 = (void *)arm;
+
+	if (!bpf_core_field_exists(x86->orig_ax))
+		return BPF_CORE_READ(arm, regs[3]);
+	return is_compat(current) ? BPF_CORE_READ(x86, si) : BPF_CORE_READ(x86, r10);
 }
 
 #endif

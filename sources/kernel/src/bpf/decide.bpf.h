@@ -18,19 +18,12 @@ struct actor {
 	struct namespace *ns;
 };
 
-/*
- * The acting task's entry; 0 for a task outside every namespace. One without memory or namespace
- * is refused everything.
- */
-static __always_inline int begin(struct actor *a)
+/* A task without memory or namespace is refused everything. */
+static __always_inline int enter(struct actor *a, struct task *task)
 {
 	struct task_struct *current = bpf_get_current_task_btf();
-	struct task *task = bpf_task_storage_get(&tasks, current, 0, 0);
-	__u32 slot;
+	__u32 slot = task->slot;
 
-	if (!task)
-		return 0;
-	slot = task->slot;
 	a->task = task;
 	a->s = bpf_task_storage_get(&scratches, current, 0, 0);
 	a->ns = bpf_map_lookup_elem(&namespaces, &slot);
@@ -41,6 +34,14 @@ static __always_inline int begin(struct actor *a)
 		return -EPERM;
 	}
 	return 1;
+}
+
+/* The acting task's entry; 0 for a task outside every namespace. */
+static __always_inline int begin(struct actor *a)
+{
+	struct task *task = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+
+	return task ? enter(a, task) : 0;
 }
 
 static __noinline int write_coe(struct scratch *s, const struct cred *cred)
@@ -99,21 +100,6 @@ static __noinline int send(struct task *task, struct scratch *s)
 	if (!ring || length > CELL_MAX)
 		return -1;
 	return bpf_ringbuf_output(ring, &s->message, sizeof(struct message) + length, 0);
-}
-
-/* A message without a cell. */
-static __noinline int send_notice(struct task *task, struct scratch *s, __u32 type, __u64 other)
-{
-	__u32 slot = task->slot;
-	void *ring = bpf_map_lookup_elem(&rings, &slot);
-
-	s->message.flags = 0;
-	s->length = 0;
-	write_message(task, s, type, 0);
-	s->message.other = other;
-	if (!ring)
-		return -1;
-	return bpf_ringbuf_output(ring, &s->message, sizeof(struct message), 0);
 }
 
 static __noinline int is_untrusted(struct task *task, struct namespace *ns)

@@ -74,6 +74,16 @@ static __always_inline void set_digest(struct scratch *s, const __u8 *digest)
 	__builtin_memcpy(s->cell + n - 32, digest, 32);
 }
 
+static __always_inline int read_digest(struct scratch *s, struct file *file)
+{
+	long algorithm;
+
+	s->reading = 1;
+	algorithm = bpf_ima_file_hash(file, s->content.digest, 32);
+	s->reading = 0;
+	return algorithm == HASH_ALGO_SHA256;
+}
+
 /*
  * For hooks that can sleep; `inode` is a pointer that may be handed on to helpers.
  *
@@ -104,7 +114,7 @@ static __always_inline void put_digest(struct scratch *s, struct file *file, str
 	born = bpf_ktime_get_ns();
 	kept->valid = 0;
 	kept->born = born;
-	if (!may_read || bpf_ima_file_hash(file, now->digest, 32) != HASH_ALGO_SHA256) {
+	if (!may_read || !read_digest(s, file)) {
 		s->message.flags |= WANTS_DIGEST;
 		s->message.born = born;
 		return;

@@ -42,26 +42,16 @@ static __always_inline void drop_digest(struct file *file, struct inode *inode)
 		bpf_inode_storage_delete(&contents, inode);
 }
 
-/* An overlay works on its layers with its mounter's credentials. */
-static __always_inline int has_other_credentials(void)
-{
-	struct task_struct *current = (void *)bpf_get_current_task();
-
-	return BPF_CORE_READ(current, cred) != BPF_CORE_READ(current, real_cred);
-}
-
 /*
  * The file below that an overlay opens for one of its own, which was judged. A directory of a layer
- * is known by the credentials; who uses io_uring may have given itself others.
+ * is known by the credentials.
  */
 static __always_inline int is_backing(struct file *file)
 {
-	struct task_struct *current = (void *)bpf_get_current_task();
-
 	if (BPF_CORE_READ(file, f_mode) & FMODE_NOACCOUNT)
 		return 1;
 	return (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFDIR &&
-	       has_other_credentials() && !BPF_CORE_READ(current, io_uring) &&
+	       has_other_credentials() && !uses_io_uring() &&
 	       BPF_CORE_READ(file, f_path.dentry, d_sb, s_magic) != OVERLAYFS;
 }
 

@@ -123,9 +123,7 @@ static __noinline enum seen find_mount(struct task *task, __u32 kind, struct den
 		*mount = (__u64)stashed;
 		return SEEN_EVENT;
 	}
-	if (task->stash_kind && stashed && has_other_credentials() &&
-	    BPF_CORE_READ(stashed, mnt_sb, s_magic) == OVERLAYFS &&
-	    BPF_CORE_READ(directory, d_sb, s_magic) != OVERLAYFS)
+	if (is_below(task, directory))
 		return SEEN_BELOW;
 	*mount = (__u64)guess_mount(directory);
 	return SEEN_EVENT;

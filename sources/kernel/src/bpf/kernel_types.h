@@ -65,8 +65,13 @@ struct list_head {
 	struct list_head *next;
 } PRESERVED;
 
+struct file_system_type {
+	const char *name;
+} PRESERVED;
+
 struct super_block {
 	unsigned long s_magic;
+	struct file_system_type *s_type;
 	struct list_head s_mounts;
 } PRESERVED;
 
@@ -182,6 +187,7 @@ struct pid_link {
 };
 
 struct task_struct {
+	unsigned int flags;
 	struct thread_info thread_info;
 	struct pid *thread_pid;
 	struct pid_link pid_links[4];
@@ -291,8 +297,36 @@ struct kernel_siginfo;
 struct mnt_idmap;
 union bpf_attr;
 
+enum bpf_prog_type {
+	BPF_PROG_TYPE_UNSPEC,
+};
+
 struct bpf_map {
+	enum bpf_map_type map_type;
+	__u32 value_size;
 	__u32 id;
+} PRESERVED;
+
+struct bpf_prog {
+	enum bpf_prog_type type;
+} PRESERVED;
+
+struct kern_ipc_perm {
+	kuid_t uid;
+	kgid_t gid;
+	kuid_t cuid;
+	kgid_t cgid;
+	umode_t mode;
+} PRESERVED;
+
+struct rlimit {
+	unsigned long rlim_cur;
+	unsigned long rlim_max;
+} PRESERVED;
+
+struct sk_buff {
+	unsigned int len;
+	unsigned char *data;
 } PRESERVED;
 
 #endif

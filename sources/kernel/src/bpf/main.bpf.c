@@ -15,6 +15,8 @@
  *   4. where the hook cannot sleep, the coefficient is computed here (sha256.bpf.h) and looked up
  *      in the map `model`; the orchestrator is told what was decided.
  *
+ * The events of the profile `full` are a set of programs of its own (full.bpf.c).
+ *
  * The task identity is in the task's entry too: a child inherits it in task_alloc, an exec settles
  * it in bprm_committed_creds.
  */
@@ -29,8 +31,12 @@
 #include "place.bpf.h"
 #include "digest.bpf.h"
 #include "decide.bpf.h"
+#include "notice.bpf.h"
 #include "call.bpf.h"
 #include "other_task.bpf.h"
+#include "seen.bpf.h"
+#include "target.bpf.h"
+#include "address.bpf.h"
 #include "border.bpf.h"
 #include "file.bpf.c"
 #include "inode.bpf.c"

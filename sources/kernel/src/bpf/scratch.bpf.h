@@ -24,6 +24,8 @@ struct scratch {
 	__u32 failed; /* something did not fit, or was not to be had */
 	__u32 depth;
 	__u32 script_length;
+	__u32 reading; /* a program reads a file: what happens meanwhile is not the task's act */
+	__u32 reserved;
 	__u64 components[DEPTH_MAX];
 	__u32 hash[8];
 	__u32 words[64];

@@ -15,8 +15,6 @@
 #define TASK_FIX_SETGROUPS 101
 
 #define CLONE_THREAD 0x10000
-#define TARGET_OUTSIDE_TAG 0
-#define TARGET_TASK_TAG 1
 #define PTRACE_READ 1
 #define PTRACE_ATTACH 2
 #define PTRACE_REALCREDS 0x10
@@ -100,6 +98,8 @@ int BPF_PROG(sched_process_exit, struct task_struct *ended)
 		orchestrator_ended(BPF_CORE_READ(current, tgid));
 	if (!task)
 		return 0;
+	/* The kernel cleans up after the task from here on. */
+	task->flags &= ~TASK_FULL;
 	slot = task->slot;
 	ns = bpf_map_lookup_elem(&namespaces, &slot);
 	s = bpf_task_storage_get(&scratches, current, 0, 0);
@@ -114,34 +114,6 @@ int BPF_PROG(sched_process_exit, struct task_struct *ended)
 		count(&ns->dropped);
 	__sync_fetch_and_sub(&ns->live, 1);
 	return 0;
-}
-
-/* Writes the target of an event and returns whether it is another process. */
-static __always_inline int put_target(struct actor *a, struct task_struct *target)
-{
-	struct task *other;
-
-	if (BPF_CORE_READ(target, tgid) == bpf_get_current_pid_tgid() >> 32)
-		return 0;
-	other = bpf_task_storage_get(&tasks, target, 0, 0);
-	a->s->message.flags = HAS_TARGET;
-	if (!other || other->slot != a->task->slot || other->generation != a->task->generation) {
-		put8(a->s, TARGET_OUTSIDE_TAG);
-		return 1;
-	}
-	put8(a->s, TARGET_TASK_TAG);
-	put_id(a->s, other->task_id);
-	a->s->message.flags |= TARGET_INSIDE;
-	a->s->message.other = other->process;
-	return 1;
-}
-
-/* Orchestrators are out of reach, whatever is decided. */
-static __always_inline int decide_on_other(struct actor *a, __u32 process, __u32 kind)
-{
-	int decided = decide_now(a->task, a->s, a->ns, kind);
-
-	return is_orchestrator(process) ? -EPERM : decided;
 }
 
 /* The same of a task that is known by its number only, and by its credentials. */

@@ -132,6 +132,7 @@ _Static_assert(sizeof(struct namespace) == 120, "wire.rs has the same");
 #define TASK_EXEC_PENDING 2u
 #define TASK_SENDS_TO_ADDRESS 4u
 #define TASK_UNNAMED 8u /* its identity is not known to the kernel */
+#define TASK_FULL 16u /* its namespace wants the events of the profile `full` */
 
 struct task {
 	__u32 slot;

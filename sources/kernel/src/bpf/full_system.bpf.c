@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/*
+ * The kernel itself: modules asked for, BPF, capabilities.
+ */
+#define KERNEL_MODULE_REQUEST 40
+#define BPF_MAP 91
+#define BPF_PROG_EVENT 92
+#define CAPABLE 93
+
+SEC("lsm.s/kernel_module_request")
+int BPF_PROG(full_kernel_module_request, char *name)
+{
+	BEGIN_FULL(KERNEL_MODULE_REQUEST);
+	put_text(a.s, name);
+	DECIDE_SLEEPING(KERNEL_MODULE_REQUEST);
+}
+
+SEC("lsm.s/bpf_map")
+int BPF_PROG(full_bpf_map, struct bpf_map *map)
+{
+	BEGIN_FULL(BPF_MAP);
+	put32(a.s, BPF_CORE_READ(map, map_type));
+	put32(a.s, BPF_CORE_READ(map, value_size));
+	DECIDE_SLEEPING(BPF_MAP);
+}
+
+SEC("lsm.s/bpf_prog")
+int BPF_PROG(full_bpf_prog, struct bpf_prog *prog)
+{
+	BEGIN_FULL(BPF_PROG_EVENT);
+	put32(a.s, BPF_CORE_READ(prog, type));
+	DECIDE_SLEEPING(BPF_PROG_EVENT);
+}
+
+/* Capabilities that the kernel itself would refuse come to no hook. */
+SEC("lsm/capable")
+int BPF_PROG(full_capable, const struct cred *cred, void *user_ns, int capability,
+	     unsigned int options)
+{
+	BEGIN_FULL(CAPABLE);
+	put32(a.s, capability);
+	put32(a.s, options);
+	DECIDE_NOW(CAPABLE);
+}

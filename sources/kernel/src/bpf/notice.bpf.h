@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What the orchestrator is told of processes.
+ */
+#ifndef QUIXOTE_NOTICE_H
+#define QUIXOTE_NOTICE_H
+
+/* A message without a cell. */
+static __noinline int send_notice(struct task *task, struct scratch *s, __u32 type, __u64 other)
+{
+	__u32 slot = task->slot;
+	void *ring = bpf_map_lookup_elem(&rings, &slot);
+
+	s->message.flags = 0;
+	s->length = 0;
+	write_message(task, s, type, 0);
+	s->message.other = other;
+	if (!ring)
+		return -1;
+	return bpf_ringbuf_output(ring, &s->message, sizeof(struct message), 0);
+}
+
+#endif
