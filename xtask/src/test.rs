@@ -277,7 +277,8 @@ fn kernel_decisions() -> Part {
     let build = "sh conformance/kernel_matrix/build.sh target/xtask/kernel_matrix";
     let run = "cargo xtask vm --timeout 3000 --kernel 6.1 --kernel 6.12 -- /usr/bin/python3 \
                conformance/run_kernel_matrix.py decisions target/xtask/kernel_matrix/triggers";
-    let full = "cargo xtask vm --timeout 3000 --kernel 6.1 --kernel 6.12 -- sh conformance/kernel_full.sh";
+    let full =
+        "cargo xtask vm --timeout 3000 --kernel 6.1 --kernel 6.12 -- sh conformance/kernel_full.sh";
     Part {
         name: "kernel-decisions",
         about: "every event is allowed and denied by the kernel source on both kernels; the profile full",
