@@ -61,6 +61,7 @@ fn workload_of(name: &str, tma: &Tma, mode: Mode, model: &[Digest], script: &str
         verdict_cache: false,
         header: None,
         signature: None,
+        hooks: orchestrator::hooks::Hooks::default(),
     }
 }
 
