@@ -14,7 +14,7 @@ cat > workload <<'WORKLOAD'
 set -e
 ls -l /etc/hostname > /dev/null
 echo x > file; flock file true; stat file > /dev/null; truncate -s 0 file; rm file
-nice -n 1 true
+nice -n -1 true
 ipcs > /dev/null
 (sleep 0)
 WORKLOAD
