@@ -7,7 +7,8 @@
 #   agents/build.sh mcu nrf52840dk      firmware for a real board
 #
 # rustup's own toolchain has no such targets, so the compiler and the sources of core and alloc are Debian's:
-# rustc-web and rust-web-src, with its linker, lld-19. The same sources give the same octets, wherever they lie.
+# rustc-web and rust-web-src, with its linker, lld-19. The same sources in the same folder give the same octets.
+# Elsewhere cargo names crates otherwise: the firmware differs in its symbols alone, the stub domain in the order of its functions.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
