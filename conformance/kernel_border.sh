@@ -4,7 +4,7 @@
 # The workload learns, so every event of it is allowed; what it tries on its orchestrator and on the programs must
 # fail all the same. Outside the namespace the same acts succeed, or the test says nothing.
 set -eu
-quixote=$PWD/target/release/quixote
+quixote=$PWD/${1:-target/release/quixote}
 [ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
 folder=$(mktemp -d)
 cd "$folder"

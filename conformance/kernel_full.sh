@@ -4,7 +4,7 @@
 # A model of it holds what only the kernel source sees, is enforced without a denial, and denies what is outside
 # it. A namespace of `core` beside it has none of this. What a kernel lacks is named, and refused when enforcing.
 set -eu
-quixote=$PWD/target/release/quixote
+quixote=$PWD/${1:-target/release/quixote}
 [ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
 folder=$(mktemp -d)
 cd "$folder"

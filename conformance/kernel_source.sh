@@ -4,7 +4,7 @@
 # The same workload has the same coefficients under both sources; a model learned portably is enforced in the
 # kernel without a denial; what is outside it is denied before it takes effect; unloading leaves nothing.
 set -eu
-quixote=$PWD/target/release/quixote
+quixote=$PWD/${1:-target/release/quixote}
 [ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
 folder=$(mktemp -d)
 cd "$folder"

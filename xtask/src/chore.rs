@@ -2,15 +2,26 @@
 //!
 //! A part that cannot run here is skipped, counted and told with its reason; it is never taken
 //! for a success. A required part that is skipped fails the chore.
+//!
+//! Parts run one after another in the order of their table, in two lanes: those that mostly wait for one emulated
+//! processor run aside, one at a time, while the others go on. What they print is kept and shown between two parts.
 
 use crate::process;
 use crate::repository::Repository;
 use crate::repository::has_program;
+use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::bail;
+use nix::sys::memfd::MFdFlags;
+use nix::sys::memfd::memfd_create;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Seek as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -36,10 +47,21 @@ pub(crate) struct Part {
     pub(crate) limit: Duration,
     /// Whether the chore fails when it cannot run.
     pub(crate) required: bool,
+    /// Beside which others it may run.
+    pub(crate) lane: Lane,
     /// Programs on PATH and files of the repository without which it cannot run.
     pub(crate) needs: Vec<Need>,
     /// Command lines, run one after another in the repository's root.
     pub(crate) steps: Vec<Vec<&'static str>>,
+}
+
+/// Where a part runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// In the order of the table, alone in this lane.
+    Main,
+    /// Aside, from its turn in the table on: it shares no port, folder or build folder with a part of the main lane.
+    Aside,
 }
 
 /// What a part cannot run without.
@@ -79,10 +101,81 @@ pub(crate) fn run_all(
         list(&chosen);
         return Ok(ExitCode::SUCCESS);
     }
-    let run = |part| run_one(repository, part, &selection.only);
-    let lines: Vec<Line> = chosen.into_iter().map(run).collect();
+    let lines = run_lanes(repository, &chosen, &selection.only)?;
     print_table(&lines);
     Ok(verdict(&lines))
+}
+
+/// Runs every part in its lane; the lines are in the order of the parts.
+fn run_lanes<'a>(
+    repository: &Repository,
+    parts: &[&'a Part],
+    asked: &[String],
+) -> Result<Vec<Line<'a>>> {
+    let (queue, queued) = mpsc::channel::<&Part>();
+    let (finish, finished) = mpsc::channel();
+    let mut lines = thread::scope(|scope| {
+        scope.spawn(move || {
+            for part in queued {
+                // The receiver outlives this thread.
+                let _ = finish.send(run_aside(repository, part, asked));
+            }
+        });
+        let mut lines = Vec::new();
+        for part in parts {
+            if part.lane == Lane::Aside && parts.len() > 1 {
+                println!("\n==> {} runs aside; what it prints is shown after its end", part.name);
+                queue.send(part).ok().context("the lane aside has ended")?;
+            } else {
+                lines.push(run_one(repository, part, asked, None));
+            }
+            lines.extend(finished.try_iter().map(shown));
+        }
+        drop(queue);
+        lines.extend(finished.iter().map(shown));
+        anyhow::Ok(lines)
+    })?;
+    lines.sort_by_key(|line| parts.iter().position(|part| part.name == line.part.name));
+    Ok(lines)
+}
+
+/// A part's line, and what it has printed.
+fn run_aside<'a>(
+    repository: &Repository,
+    part: &'a Part,
+    asked: &[String],
+) -> (Line<'a>, Option<File>) {
+    match memfd_create("output", MFdFlags::MFD_CLOEXEC).map(File::from) {
+        Ok(output) => (run_one(repository, part, asked, Some(&output)), Some(output)),
+        Err(error) => {
+            let outcome = Outcome::Failed(format!("cannot keep what it prints: {error}"));
+            (Line { part, outcome, took: Duration::ZERO }, None)
+        }
+    }
+}
+
+/// Prints what a part aside has printed.
+fn shown<'a>((line, output): (Line<'a>, Option<File>)) -> Line<'a> {
+    head(line.part);
+    let copy = |mut file: File| {
+        file.rewind()?;
+        std::io::copy(&mut file, &mut std::io::stdout())
+    };
+    if let Some(Err(error)) = output.map(copy) {
+        println!("{}: what it printed cannot be shown: {error}", line.part.name);
+    }
+    end(&line);
+    line
+}
+
+fn head(part: &Part) {
+    println!("\n==> {}: {}", part.name, part.about);
+}
+
+fn end(line: &Line<'_>) {
+    if let Outcome::Failed(why) | Outcome::Skipped(why) = &line.outcome {
+        println!("{}: {why}", line.part.name);
+    }
 }
 
 fn choose<'a>(parts: &'a [Part], only: &[String]) -> Result<Vec<&'a Part>> {
@@ -100,20 +193,29 @@ fn list(parts: &[&Part]) {
     }
 }
 
-fn run_one<'a>(repository: &Repository, part: &'a Part, asked: &[String]) -> Line<'a> {
-    println!("\n==> {}: {}", part.name, part.about);
+/// `output`: where the part prints to, when not to where the chore prints.
+fn run_one<'a>(
+    repository: &Repository,
+    part: &'a Part,
+    asked: &[String],
+    output: Option<&File>,
+) -> Line<'a> {
+    if output.is_none() {
+        head(part);
+    }
     let started = Instant::now();
     let outcome = match missing(repository, part, asked) {
         Some(why) => Outcome::Skipped(why),
-        None => match run_steps(repository, part) {
+        None => match run_steps(repository, part, output) {
             Ok(()) => Outcome::Passed,
             Err(error) => Outcome::Failed(format!("{error:#}")),
         },
     };
-    if let Outcome::Failed(why) | Outcome::Skipped(why) = &outcome {
-        println!("{}: {why}", part.name);
+    let line = Line { part, outcome, took: started.elapsed() };
+    if output.is_none() {
+        end(&line);
     }
-    Line { part, outcome, took: started.elapsed() }
+    line
 }
 
 fn missing(repository: &Repository, part: &Part, asked: &[String]) -> Option<String> {
@@ -136,15 +238,29 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-fn run_steps(repository: &Repository, part: &Part) -> Result<()> {
+fn run_steps(repository: &Repository, part: &Part, output: Option<&File>) -> Result<()> {
     let deadline = Instant::now() + part.limit;
     for step in &part.steps {
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut command = Command::new(step[0]);
-        command.args(&step[1..]).current_dir(repository.root());
-        process::run(&mut command, left)?;
+        let mut command = command(repository, step);
+        match output {
+            Some(file) => process::run_into(&mut command, file, left)?,
+            None => process::run(&mut command, left)?,
+        }
     }
     Ok(())
+}
+
+/// A chore of this program's is run by this very program: cargo would wait for a build beside it.
+fn command(repository: &Repository, step: &[&str]) -> Command {
+    let (program, arguments) = match step {
+        ["cargo", "xtask", arguments @ ..] => (repository.xtask().as_os_str(), arguments),
+        [program, arguments @ ..] => (OsStr::new(*program), arguments),
+        [] => unreachable!("a step names a program"),
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(repository.root());
+    command
 }
 
 fn print_table(lines: &[Line]) {
@@ -179,7 +295,8 @@ mod tests {
 
     fn part(name: &'static str, required: bool, step: &'static str, needs: Vec<Need>) -> Part {
         let limit = Duration::from_secs(10);
-        Part { name, about: "a part", limit, required, needs, steps: vec![vec![step]] }
+        let (lane, steps) = (Lane::Main, vec![vec![step]]);
+        Part { name, about: "a part", limit, required, lane, needs, steps }
     }
 
     fn run(part: Part) -> ExitCode {
@@ -214,6 +331,32 @@ mod tests {
         assert_eq!(run(part("may", false, "true", need())), ExitCode::SUCCESS);
         let need = vec![Need::File("no/such/file")];
         assert_eq!(run(part("must", true, "true", need)), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn a_part_aside_counts_as_any_other() {
+        let aside = |name, step| Part { lane: Lane::Aside, ..part(name, true, step, vec![]) };
+        let outcome = |parts: &[Part]| {
+            run_all(&Repository::locate().unwrap(), parts, &Selection::default()).unwrap()
+        };
+        let main = || part("main", true, "true", vec![]);
+        assert_eq!(outcome(&[aside("beside", "true"), main()]), ExitCode::SUCCESS);
+        assert_eq!(outcome(&[aside("beside", "false"), main()]), ExitCode::FAILURE);
+        let missing = vec![Need::Program("no-such-program-here")];
+        let missing = Part { lane: Lane::Aside, ..part("beside", true, "true", missing) };
+        assert_eq!(outcome(&[main(), missing]), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn lines_are_in_the_order_of_the_table_and_both_lanes_run_at_once() {
+        let mut slow = Part { lane: Lane::Aside, ..part("slow", true, "sleep", vec![]) };
+        slow.steps = vec![vec!["sleep", "0.3"]];
+        let parts = [slow, part("quick", true, "true", vec![])];
+        let parts: Vec<&Part> = parts.iter().collect();
+        let lines = run_lanes(&Repository::locate().unwrap(), &parts, &[]).unwrap();
+        assert_eq!(lines[0].part.name, "slow");
+        assert!(lines[0].took >= Duration::from_millis(300));
+        assert!(lines[1].took < Duration::from_millis(300));
     }
 
     #[test]

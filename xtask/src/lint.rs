@@ -3,6 +3,7 @@
 //! cargo-deny and typos are optional: they are no packages of Debian, and building cargo-deny takes
 //! longer than every other part together. Where they are, they must pass.
 
+use crate::chore::Lane;
 use crate::chore::Need;
 use crate::chore::Part;
 use std::time::Duration;
@@ -18,6 +19,7 @@ fn format() -> Part {
         about: "every file is as rustfmt writes it",
         limit: Duration::from_secs(60),
         required: true,
+        lane: Lane::Main,
         needs: vec![],
         steps: vec![vec!["cargo", "fmt", "--all", "--check"]],
     }
@@ -30,6 +32,7 @@ fn clippy() -> Part {
         about: "no warning of rustc or clippy",
         limit: Duration::from_secs(400),
         required: true,
+        lane: Lane::Main,
         needs: vec![],
         steps: vec![command.split(' ').collect()],
     }
@@ -42,6 +45,7 @@ fn deny() -> Part {
         about: "licenses, sources and bans of dependencies, as deny.toml says",
         limit: Duration::from_secs(120),
         required: false,
+        lane: Lane::Main,
         needs: vec![Need::Program("cargo-deny")],
         steps: vec![command.split(' ').collect()],
     }
@@ -53,6 +57,7 @@ fn spelling() -> Part {
         about: "no misspelled word, as typos.toml says",
         limit: Duration::from_secs(60),
         required: false,
+        lane: Lane::Main,
         needs: vec![Need::Program("typos")],
         steps: vec![vec!["typos"]],
     }

@@ -6,9 +6,12 @@
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
+use anyhow::ensure;
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
+use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt;
 use std::process::Child;
 use std::process::Command;
@@ -94,23 +97,26 @@ impl Drop for Running {
 
 /// Runs a command to its end with its output shown; anything but success is an error.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<()> {
-    let line = display(command);
-    println!("$ {line}");
-    let status = Running::start(command)?.wait(limit).with_context(|| line.clone())?;
-    if !status.success() {
-        bail!("`{line}` ended with {status}");
-    }
-    Ok(())
+    println!("$ {}", display(command));
+    run_to_its_end(command, limit)
+}
+
+/// As [`run`], but the command and its output go to the end of `file`.
+pub(crate) fn run_into(command: &mut Command, mut file: &File, limit: Duration) -> Result<()> {
+    writeln!(file, "$ {}", display(command))?;
+    command.stdout(file.try_clone()?).stderr(file.try_clone()?);
+    run_to_its_end(command, limit)
 }
 
 /// As [`run`], but its standard output and the command itself are not shown.
 pub(crate) fn run_quietly(command: &mut Command, limit: Duration) -> Result<()> {
+    run_to_its_end(command.stdout(Stdio::null()), limit)
+}
+
+fn run_to_its_end(command: &mut Command, limit: Duration) -> Result<()> {
     let line = display(command);
-    let status =
-        Running::start(command.stdout(Stdio::null()))?.wait(limit).with_context(|| line.clone())?;
-    if !status.success() {
-        bail!("`{line}` ended with {status}");
-    }
+    let status = Running::start(command)?.wait(limit).with_context(|| line.clone())?;
+    ensure!(status.success(), "`{line}` ended with {status}");
     Ok(())
 }
 

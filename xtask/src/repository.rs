@@ -14,6 +14,7 @@ use std::path::PathBuf;
 pub(crate) struct Repository {
     root: PathBuf,
     build: PathBuf,
+    xtask: PathBuf,
 }
 
 impl Repository {
@@ -25,12 +26,19 @@ impl Repository {
             Some(dir) => env::current_dir()?.join(dir),
             None => root.join("target"),
         };
-        Ok(Self { root, build })
+        // Asked now: a build may exchange the file under its name later.
+        let xtask = env::current_exe().context("the path of this program")?;
+        Ok(Self { root, build, xtask })
     }
 
     /// The folder that holds the workspace's Cargo.toml.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// This very program.
+    pub(crate) fn xtask(&self) -> &Path {
+        &self.xtask
     }
 
     /// A path below the root.

@@ -1,7 +1,10 @@
 //! `cargo xtask test`: every check of the project, in one table.
 //!
-//! The order is from what fails fastest to what takes longest. A new check is one more entry here.
+//! First what builds, then what runs what was built; parts that wait for an emulated processor run aside. What is
+//! tested is the development build, in which an overflow is a panic; `--only release` is the same with the release
+//! build. A new check is one more entry here.
 
+use crate::chore::Lane;
 use crate::chore::Need;
 use crate::chore::Part;
 use crate::lint;
@@ -11,35 +14,46 @@ use std::time::Duration;
 pub(crate) fn parts() -> Vec<Part> {
     let own = [
         workspace(),
-        fuzz(),
+        program(),
+        machine(),
+        kernel_matrix(),
+        kernel_source(),
+        mcu(),
+        stubdomain(),
         vectors(),
+        documents(),
+        fuzz(),
         bare_metal(),
         aarch64(),
-        documents(),
-        release(),
         tutorial(),
         corpus(),
         attacks(),
         races(),
         upgrade(),
+        release(),
         ima(),
         mutations(),
-        stubdomain(),
-        mcu(),
         localities(),
         vsock(),
-        machine(),
-        kernel_matrix(),
-        kernel_source(),
         kernel_decisions(),
     ];
     // First what the rest is built with.
     std::iter::once(packages()).chain(lint::parts()).chain(own).collect()
 }
 
+fn words(line: &'static str) -> Vec<&'static str> {
+    line.split_whitespace().collect()
+}
+
+/// The command with $QUIXOTE as the part `program` built it.
+fn with_tested_program(line: &'static str) -> Vec<&'static str> {
+    [vec!["env", "QUIXOTE=target/debug/quixote"], words(line)].concat()
+}
+
 fn stubdomain() -> Part {
-    let suite = "python3 conformance/run_bare_agents.py stubdomain";
-    let attacks = "python3 conformance/run_attacks.py --ci --learn-runs 1 \
+    let suite = "conformance/apart.sh python3 conformance/run_bare_agents.py stubdomain";
+    let attacks = "conformance/apart.sh \
+        python3 conformance/run_attacks.py --ci --learn-runs 1 \
         --tma vm:target/agents/x86_64-unknown-none/release/stubdomain \
         --only read_shadow --only flipped_byte_in_binary --only write_then_exec --only kill_outside";
     Part {
@@ -47,13 +61,15 @@ fn stubdomain() -> Part {
         about: "the agent alone in a virtual machine passes the suite, stops attacks, fails closed",
         limit: Duration::from_secs(180),
         required: true,
+        lane: Lane::Aside,
         needs: vec![Need::Program("qemu-system-x86_64"), Need::Program("ld.lld-19")],
-        steps: vec![suite.split(' ').collect(), attacks.split_whitespace().collect()],
+        steps: [suite, attacks].map(with_tested_program).into(),
     }
 }
 
 fn mcu() -> Part {
-    let command = "python3 conformance/run_bare_agents.py mcu --attack read_private_file \
+    let command = "conformance/apart.sh \
+                   python3 conformance/run_bare_agents.py mcu --attack read_private_file \
                    --no-suite mps2-an385 \
                    --build-also nrf52840dk";
     Part {
@@ -61,8 +77,9 @@ fn mcu() -> Part {
         about: "the agent on emulated microcontrollers passes its suite, decides within its memory, stops an attack",
         limit: Duration::from_secs(520),
         required: true,
+        lane: Lane::Aside,
         needs: vec![Need::Program("qemu-system-arm"), Need::Program("ld.lld-19")],
-        steps: vec![command.split_whitespace().collect()],
+        steps: vec![with_tested_program(command)],
     }
 }
 
@@ -85,6 +102,7 @@ fn localities() -> Part {
         about: "nginx and every attack, with the agent as a process, in a virtual machine, on an emulated board",
         limit: Duration::from_secs(4 * 3600),
         required: false,
+        lane: Lane::Main,
         needs: vec![
             Need::Asked("it takes an hour"),
             Need::Root,
@@ -92,7 +110,7 @@ fn localities() -> Part {
             Need::Program("qemu-system-arm"),
             Need::Program("ld.lld-19"),
         ],
-        steps: steps.map(|step| step.split_whitespace().collect()).into(),
+        steps: steps.map(words).into(),
     }
 }
 
@@ -104,8 +122,9 @@ fn vsock() -> Part {
         about: "the agent behind a vsock port passes its suite, decides, attests, and fails closed",
         limit: Duration::from_secs(900),
         required: false,
+        lane: Lane::Main,
         needs: vec![Need::Asked("it takes minutes of emulation"), Need::Root],
-        steps: vec![build.split(' ').collect(), run.split(' ').collect()],
+        steps: vec![words(build), words(run)],
     }
 }
 
@@ -115,6 +134,7 @@ fn packages() -> Part {
         about: "what the checks need is installed",
         limit: Duration::from_secs(230),
         required: true,
+        lane: Lane::Main,
         needs: vec![],
         steps: vec![vec!["cargo", "xtask", "setup"]],
     }
@@ -127,8 +147,9 @@ fn workspace() -> Part {
         about: "unit, integration, property and documentation tests; fuzz corpora as plain tests",
         limit: Duration::from_secs(560),
         required: true,
+        lane: Lane::Main,
         needs: vec![],
-        steps: vec![command.split(' ').collect()],
+        steps: vec![words(command)],
     }
 }
 
@@ -138,6 +159,7 @@ fn vectors() -> Part {
         about: "a second computation of every conformance vector agrees",
         limit: Duration::from_secs(25),
         required: true,
+        lane: Lane::Main,
         needs: vec![Need::Program("python3"), Need::File("conformance/vectors/make_vectors.py")],
         steps: vec![vec!["python3", "conformance/vectors/make_vectors.py", "--check"]],
     }
@@ -149,6 +171,7 @@ fn bare_metal() -> Part {
         about: "core builds where there is no operating system",
         limit: Duration::from_secs(180),
         required: true,
+        lane: Lane::Main,
         needs: vec![Need::File("conformance/bare_metal.sh")],
         steps: vec![vec!["bash", "conformance/bare_metal.sh"]],
     }
@@ -160,6 +183,7 @@ fn aarch64() -> Part {
         about: "core and the portable source type-check for aarch64",
         limit: Duration::from_secs(150),
         required: true,
+        lane: Lane::Main,
         needs: vec![Need::Program("apt-get")],
         steps: vec![vec!["bash", "conformance/aarch64_check.sh"]],
     }
@@ -171,21 +195,30 @@ fn documents() -> Part {
         about: "generated documents are up to date, links and named tests exist",
         limit: Duration::from_secs(100),
         required: true,
+        lane: Lane::Main,
         needs: vec![],
         steps: vec![vec!["cargo", "xtask", "docs", "--check"]],
     }
 }
 
-fn release() -> Part {
+fn program() -> Part {
+    // Just as the workspace's tests build it: nothing is built twice.
+    let build = "cargo test --workspace --all-features --no-run --quiet";
     Part {
-        name: "release",
-        about: "the binary that tutorial, corpus and attacks run",
-        limit: Duration::from_secs(490),
+        name: "program",
+        about: "the binaries that tutorial, corpus and attacks run",
+        limit: Duration::from_secs(400),
         required: true,
+        lane: Lane::Main,
         needs: vec![],
-        steps: vec![vec!["cargo", "build", "--release", "--package", "quixote"]],
+        steps: vec![words(build)],
     }
 }
+
+const TUTORIAL: &str = "cargo xtask tutorial docs/book/src/tutorial.md";
+const CORPUS: &str = "python3 conformance/run_corpus.py --ci";
+const ATTACKS: &str = "python3 conformance/run_attacks.py";
+const RACES: &str = "python3 conformance/run_races.py";
 
 fn tutorial() -> Part {
     Part {
@@ -193,8 +226,9 @@ fn tutorial() -> Part {
         about: "the ten-minute tutorial, run as it is written",
         limit: Duration::from_secs(60),
         required: true,
+        lane: Lane::Main,
         needs: vec![],
-        steps: vec![vec!["cargo", "xtask", "tutorial", "docs/book/src/tutorial.md"]],
+        steps: vec![with_tested_program(TUTORIAL)],
     }
 }
 
@@ -202,10 +236,11 @@ fn corpus() -> Part {
     Part {
         name: "corpus",
         about: "real services: same state every run, no forensics, enforced without a denial",
-        limit: Duration::from_secs(500),
+        limit: Duration::from_secs(600),
         required: true,
+        lane: Lane::Main,
         needs: vec![Need::File("conformance/run_corpus.py")],
-        steps: vec![vec!["python3", "conformance/run_corpus.py", "--ci"]],
+        steps: vec![with_tested_program(CORPUS)],
     }
 }
 
@@ -215,8 +250,9 @@ fn attacks() -> Part {
         about: "every attack on an enforced service is stopped and named",
         limit: Duration::from_secs(320),
         required: true,
+        lane: Lane::Main,
         needs: vec![Need::File("conformance/run_attacks.py")],
-        steps: vec![vec!["python3", "conformance/run_attacks.py"]],
+        steps: vec![with_tested_program(ATTACKS)],
     }
 }
 
@@ -226,8 +262,23 @@ fn races() -> Part {
         about: "attackers that rewrite, swap and reuse what is being judged win nothing",
         limit: Duration::from_secs(320),
         required: true,
+        lane: Lane::Main,
         needs: vec![Need::File("conformance/run_races.py")],
-        steps: vec![vec!["python3", "conformance/run_races.py"]],
+        steps: vec![with_tested_program(RACES)],
+    }
+}
+
+fn release() -> Part {
+    let build = "cargo build --release --package quixote";
+    let tests = "cargo test --release --workspace --all-features --no-fail-fast";
+    Part {
+        name: "release",
+        about: "tests, tutorial, corpus, attacks and races with the release build",
+        limit: Duration::from_secs(2 * 3600),
+        required: false,
+        lane: Lane::Main,
+        needs: vec![Need::Asked("the same as other parts, once more")],
+        steps: [build, tests, TUTORIAL, CORPUS, ATTACKS, RACES].map(words).into(),
     }
 }
 
@@ -238,8 +289,9 @@ fn machine() -> Part {
         about: "both of Debian's kernels boot with this checkout inside, with the BPF LSM active",
         limit: Duration::from_secs(100),
         required: true,
+        lane: Lane::Aside,
         needs: vec![Need::File("conformance/vm_check.sh")],
-        steps: vec![command.split(' ').collect()],
+        steps: vec![words(command)],
     }
 }
 
@@ -253,22 +305,26 @@ fn kernel_matrix() -> Part {
         about: "a trigger for every event reaches its hook on both kernels, by the kernel's own count",
         limit: Duration::from_secs(280),
         required: true,
+        lane: Lane::Aside,
         needs: vec![Need::File("conformance/run_kernel_matrix.py")],
-        steps: vec![build.split(' ').collect(), run.split_whitespace().collect()],
+        steps: vec![words(build), words(run)],
     }
 }
 
 fn kernel_source() -> Part {
-    let same = "cargo xtask vm --kernel 6.1 --kernel 6.12 -- sh conformance/kernel_source.sh";
-    let border = "cargo xtask vm --kernel 6.1 --kernel 6.12 -- sh conformance/kernel_border.sh";
+    let same = "cargo xtask vm --kernel 6.1 --kernel 6.12 -- sh conformance/kernel_source.sh \
+                target/debug/quixote";
+    let border = "cargo xtask vm --kernel 6.1 --kernel 6.12 -- sh conformance/kernel_border.sh \
+                  target/debug/quixote";
     Part {
         name: "kernel-source",
         about: "a workload has the same coefficients under both sources, is enforced in the kernel, and \
                 cannot reach its orchestrator or the programs",
         limit: Duration::from_secs(340),
         required: true,
+        lane: Lane::Aside,
         needs: vec![Need::File("conformance/kernel_border.sh")],
-        steps: vec![same.split(' ').collect(), border.split(' ').collect()],
+        steps: [same, border].map(words).into(),
     }
 }
 
@@ -284,12 +340,13 @@ fn kernel_decisions() -> Part {
         about: "every event is allowed and denied by the kernel source on both kernels; the profile full",
         limit: Duration::from_secs(4 * 3600),
         required: false,
+        lane: Lane::Main,
         needs: vec![
             Need::Asked("it takes many minutes of emulation"),
             Need::Root,
             Need::File("conformance/kernel_full.sh"),
         ],
-        steps: [quixote, build, run, full].map(|step| step.split_whitespace().collect()).into(),
+        steps: [quixote, build, run, full].map(words).into(),
     }
 }
 
@@ -299,10 +356,11 @@ fn upgrade() -> Part {
         about: "a model lives through signed upgrades, a test's own and Debian's, and through nothing else",
         limit: Duration::from_secs(120),
         required: true,
+        lane: Lane::Main,
         needs: vec![Need::Root, Need::Program("gpg"), Need::File("conformance/run_upgrade.py")],
         steps: vec![
-            vec!["python3", "conformance/run_upgrade.py"],
-            vec!["python3", "conformance/run_real_upgrade.py"],
+            with_tested_program("python3 conformance/run_upgrade.py"),
+            with_tested_program("python3 conformance/run_real_upgrade.py"),
         ],
     }
 }
@@ -313,6 +371,7 @@ fn ima() -> Part {
         about: "predicted measurements, PCRs and signatures hold on Debian's kernels with a TPM",
         limit: Duration::from_secs(240),
         required: false,
+        lane: Lane::Main,
         needs: vec![
             Need::Asked("a boot hung, with two emulated processors; not seen again with one"),
             Need::Program("qemu-system-x86_64"),
@@ -335,12 +394,13 @@ fn mutations() -> Part {
         about: "100,000 mutated packages: none is vouched for with other contents, beside rpmkeys and the rpm crate",
         limit: Duration::from_secs(3 * 3600),
         required: false,
+        lane: Lane::Main,
         needs: vec![
             Need::Asked("it takes many minutes"),
             Need::Program("rpmsign"),
             Need::Program("rpmbuild"),
         ],
-        steps: vec![command.split_whitespace().collect()],
+        steps: vec![words(command)],
     }
 }
 
@@ -351,8 +411,9 @@ fn fuzz() -> Part {
         about: "every parser over its fuzz corpus and damaged copies of it, as plain tests",
         limit: Duration::from_secs(220),
         required: true,
+        lane: Lane::Main,
         needs: vec![Need::File("fuzz/Cargo.toml")],
-        steps: vec![command.split(' ').collect()],
+        steps: vec![words(command)],
     }
 }
 

@@ -1,7 +1,7 @@
 //! Runs the commands of a chapter of the book as a reader would.
 //!
 //! Fenced blocks marked `sh quixote-test` are joined, in order, into one shell script that runs in an
-//! empty folder with the release build first on PATH. Any command that fails fails the chapter;
+//! empty folder with the release build, or $QUIXOTE, first on PATH. Any command that fails fails the chapter;
 //! a line that ends in `# exit N` must end with just that status.
 
 use crate::process;
@@ -42,7 +42,10 @@ pub(crate) fn run(repository: &Repository, chapter: &Path) -> Result<()> {
 }
 
 fn path_with(repository: &Repository) -> Result<std::ffi::OsString> {
-    let quixote = repository.quixote();
+    let quixote = match env::var_os("QUIXOTE") {
+        Some(named) => repository.root().join(named),
+        None => repository.quixote(),
+    };
     ensure!(quixote.is_file(), "{} is not built", quixote.display());
     let own = quixote.parent().context("no folder")?.to_path_buf();
     let rest = env::var_os("PATH").unwrap_or_default();
