@@ -3,7 +3,8 @@
  * Content digests: computed by IMA, kept with the inode.
  *
  * One that is kept stands for the content only while nobody has the file open for writing; an open
- * for writing by anybody drops it (file.bpf.c), and size and times must be the same.
+ * for writing by anybody drops it (file.bpf.c), and size and times must be the same. For a file of an
+ * overlay all of these are looked at where its content is: who writes there does not come by here.
  */
 #ifndef QUIXOTE_DIGEST_H
 #define QUIXOTE_DIGEST_H
@@ -84,6 +85,30 @@ static __always_inline int read_digest(struct scratch *s, struct file *file)
 	return algorithm == HASH_ALGO_SHA256;
 }
 
+/* From 6.13 on, where an overlay keeps more than its file below (struct ovl_file). */
+struct file___counted {
+	int f_ref;
+} PRESERVED;
+
+/* The inode that holds the content. None: of an overlay whose file below is not known (yet). */
+static __always_inline struct inode *content_inode(struct file *file, struct inode *inode)
+{
+	struct file___counted *counted = (void *)file;
+	struct file *below;
+
+	if (BPF_CORE_READ(inode, i_sb, s_magic) != OVERLAYFS)
+		return inode;
+	if (bpf_core_field_exists(counted->f_ref))
+		return 0;
+	below = BPF_CORE_READ(file, private_data);
+	return below ? BPF_CORE_READ(below, f_inode) : 0;
+}
+
+static __always_inline int has_writer(struct inode *inode)
+{
+	return BPF_CORE_READ(inode, i_writecount.counter) > 0;
+}
+
 /*
  * For hooks that can sleep; `inode` is a pointer that may be handed on to helpers.
  *
@@ -95,24 +120,28 @@ static __always_inline void put_digest(struct scratch *s, struct file *file, str
 				       int may_read)
 {
 	struct content *now = &s->content, *kept;
+	struct inode *holder;
 	__u64 born;
 
 	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
 		return;
-	times_of(inode, now);
+	holder = content_inode(file, inode);
+	if (holder)
+		times_of(holder, now);
 	kept = bpf_inode_storage_get(&contents, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!kept) {
 		s->failed = 1;
 		return;
 	}
-	if (kept->valid && BPF_CORE_READ(inode, i_writecount.counter) <= 0 &&
-	    same_content(kept, now)) {
+	if (kept->valid && holder && !has_writer(holder) && same_content(kept, now)) {
 		__builtin_memcpy(now->digest, kept->digest, 32);
 		set_digest(s, now->digest);
 		return;
 	}
 	born = bpf_ktime_get_ns();
-	kept->valid = 0;
+	/* Where the file below is not known yet, it will be when this entry is looked at again. */
+	if (holder)
+		kept->valid = 0;
 	kept->born = born;
 	if (!may_read || !read_digest(s, file)) {
 		s->message.flags |= WANTS_DIGEST;
@@ -121,7 +150,7 @@ static __always_inline void put_digest(struct scratch *s, struct file *file, str
 	}
 	set_digest(s, now->digest);
 	kept = bpf_inode_storage_get(&contents, inode, 0, 0);
-	if (!kept || kept->born != born || BPF_CORE_READ(inode, i_writecount.counter) > 0)
+	if (!kept || kept->born != born || !holder || has_writer(holder))
 		return;
 	now->born = born;
 	now->valid = 1;
@@ -137,8 +166,7 @@ static __always_inline void put_kept_digest(struct scratch *s, struct inode *ino
 		return;
 	times_of(inode, now);
 	kept = bpf_inode_storage_get(&contents, inode, 0, 0);
-	if (!kept || !kept->valid || BPF_CORE_READ(inode, i_writecount.counter) > 0 ||
-	    !same_content(kept, now)) {
+	if (!kept || !kept->valid || has_writer(inode) || !same_content(kept, now)) {
 		s->failed = 1;
 		return;
 	}

@@ -125,6 +125,7 @@ struct file {
 	struct inode *f_inode;
 	unsigned int f_flags;
 	unsigned int f_mode;
+	void *private_data;
 } PRESERVED;
 
 typedef struct {

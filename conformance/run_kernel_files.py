@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+"""Digests of executed and mapped files, wherever the file lies and however it is changed, on the kernel that runs.
+
+    cargo xtask vm --kernel 6.1 --kernel 6.12 -- /usr/bin/python3 conformance/run_kernel_files.py
+
+A workload (kernel_files/workload.py) uses a file in every kind of place twice. Undisturbed, both sources learn the same coefficients with the digest
+that hashlib computes, and enforcing denies nothing. Then the file is changed between the two uses, by every way that a
+file changes by: the first use must go through and the second must be denied, in the kernel, in the same run.
+"""
+
+import argparse
+import hashlib
+import mmap
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from quixote_cli import default_binary
+
+WORKLOAD = Path(__file__).resolve().parent / "kernel_files/workload.py"
+TOOL = Path("/bin/busybox")
+LIMIT_S = 600
+
+
+def run(*command):
+    subprocess.run(command, check=True, timeout=60)
+
+
+def flip(path):
+    """Another last octet: the program runs as before."""
+    with open(path, "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+
+
+def exchange(path):
+    """A changed copy takes the name."""
+    shutil.copy2(path, path.with_name("changed"))
+    flip(path.with_name("changed"))
+    path.with_name("changed").rename(path)
+
+
+def flip_with_old_times(path):
+    before = os.stat(path)
+    flip(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+class OpenWriter:
+    """Who holds the file open for writing all the time."""
+
+    def __init__(self, path):
+        self.file = open(path, "r+b", buffering=0)
+
+    def __call__(self, _path):
+        last = os.pread(self.file.fileno(), 1, os.stat(self.file.fileno()).st_size - 1)
+        os.pwrite(self.file.fileno(), bytes([last[0] ^ 1]), os.stat(self.file.fileno()).st_size - 1)
+
+
+class SharedMap:
+    """Who has the file mapped shared and writable, and no descriptor."""
+
+    def __init__(self, path):
+        with open(path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED)
+
+    def __call__(self, _path):
+        self.memory[-1] ^= 1
+
+
+def plain(folder):
+    place = folder / "place"
+    place.mkdir()
+    shutil.copy2(TOOL, place / "tool")
+    return place / "tool"
+
+
+def linked(folder):
+    tool = plain(folder)
+    other = folder / "link"
+    os.link(tool, other)
+    return other
+
+
+def bound(folder):
+    (folder / "behind").mkdir()
+    (folder / "place").mkdir()
+    shutil.copy2(TOOL, folder / "behind/tool")
+    run("mount", "--bind", folder / "behind", folder / "place")
+    return folder / "behind/tool"
+
+
+def overlay(folder, layer):
+    """The file's own place in the layer `lower` or `upper`."""
+    for name in ("lower", "upper", "work", "place"):
+        (folder / name).mkdir()
+    shutil.copy2(TOOL, folder / layer / "tool")
+    options = ",".join(f"{name}dir={folder / name}" for name in ("lower", "upper", "work"))
+    run("mount", "-t", "overlay", "overlay", "-o", options, folder / "place")
+    return folder / layer / "tool"
+
+
+def merged(folder, layer):
+    overlay(folder, layer)
+    return folder / "place/tool"
+
+
+# Name: how the place is made (it answers the path that is changed), what changes it.
+PLACES = {
+    "exec-write": (plain, flip),
+    "exec-times": (plain, flip_with_old_times),
+    "exec-rename": (plain, exchange),
+    "exec-link": (linked, flip),
+    "exec-bind": (bound, flip),
+    "exec-lower-copied-up": (lambda folder: merged(folder, "lower"), flip),
+    "exec-upper": (lambda folder: merged(folder, "upper"), flip),
+    "exec-upper-beneath": (lambda folder: overlay(folder, "upper"), flip),
+    "exec-lower-beneath": (lambda folder: overlay(folder, "lower"), flip),
+    "map-write": (plain, flip),
+    "map-truncate": (plain, lambda path: os.truncate(path, 8192)),
+    "map-open-writer": (plain, OpenWriter),
+    "map-shared-writer": (plain, SharedMap),
+    "map-upper-beneath": (lambda folder: overlay(folder, "upper"), flip),
+    "map-upper-shared-beneath": (lambda folder: overlay(folder, "upper"), SharedMap),
+    "map-lower-beneath": (lambda folder: overlay(folder, "lower"), flip),
+    "chroot": (plain, flip),
+    "namespace": (plain, flip),
+    "memfd": (plain, flip),
+    "unnamed": (plain, flip),
+    "deleted": (plain, flip),
+}
+
+
+# The portable source refuses to mount there: the path would lie in memory that it cannot hold still.
+KERNEL_ONLY = {"namespace"}
+
+
+class Bench:
+    """The places, made anew for every run, and the binary under test."""
+
+    def __init__(self, quixote, folder):
+        self.quixote = quixote
+        self.folder = folder
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+
+    def make(self, names):
+        root = self.folder / "files"
+        subprocess.run(["umount", "--recursive", root], stderr=subprocess.DEVNULL, timeout=60)
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir()
+        run("mount", "-t", "tmpfs", "files", root)
+        os.mkfifo(root / "go")
+        (root / "places").write_text(" ".join(names))
+        changed = {}
+        for name in names:
+            (root / name).mkdir()
+            make, change = PLACES[name]
+            path = make(root / name)
+            changed[name] = (path, change(path) if isinstance(change, type) else change)
+        return root, changed
+
+    def lines(self, names, *command, tamper=False):
+        """What the workload says of each place, under `quixote COMMAND`."""
+        root, changed = self.make(names)
+        command = [self.quixote, *command, "--", "/usr/bin/python3", WORKLOAD, root]
+        log = self.folder / "log"
+        with log.open("wb") as errors:
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=self.environment, cwd=self.folder)
+            timer = threading.Timer(LIMIT_S, child.kill)
+            timer.start()
+            for name in names:
+                path, change = changed[name]
+                if not self.wait_for_reader(root / "go", child):
+                    break
+                if tamper:
+                    change(path)
+                self.release()
+            output = child.communicate()[0]
+            timer.cancel()
+        return child.returncode, output.splitlines(), log.read_text(errors="replace")
+
+    def wait_for_reader(self, fifo, child):
+        """Whether the workload has come to the point between two uses; its pipe is then open for us."""
+        while child.poll() is None:
+            try:
+                self.pipe = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+                return True
+            except OSError:
+                time.sleep(0.02)
+        return False
+
+    def release(self):
+        os.close(self.pipe)
+        # The reader has to be gone before the next place opens the same pipe.
+        time.sleep(0.2)
+
+
+def events(model):
+    return {line for line in model.read_text().splitlines() if re.match(r"[0-9a-f]{64} ", line)}
+
+
+def expect(holds, what):
+    if not holds:
+        raise SystemExit(f"FAILED: {what}")
+
+
+def learn(bench, source, names):
+    """What `source` learns of places that nobody changes."""
+    model = bench.folder / f"{source}.model"
+    model.unlink(missing_ok=True)
+    status, lines, log = bench.lines(names, "learn", "--source", source, "-o", model)
+    expect(status == 0 and " 0 lost" in log, f"learning under {source} ended with {status}:\n{log}")
+    expect(lines == [f"{name} runs runs" for name in names], f"{source}: {lines}")
+    return model
+
+
+def same_digests(bench, names):
+    """Both sources learn the same, with the right digests."""
+    kernel, portable = (events(learn(bench, source, names)) for source in ("kernel", "portable"))
+    differ = "\n".join(sorted(kernel ^ portable))
+    expect(kernel == portable, f"the sources differ:\n{differ}")
+    digest = hashlib.sha256(TOOL.read_bytes()).hexdigest()
+    wrong = [line for line in kernel if re.search(r"/tool\{|memfd:tool|\(deleted\)", line) and "sha256:" in line and digest not in line]
+    expect(not wrong, f"not the digest of {TOOL}: {wrong}")
+    right = sum(f"sha256:{digest}" in line for line in kernel)
+    expect(right >= len(names), f"only {right} events have the digest of {TOOL}")
+    print(f"same {len(kernel)} coefficients under both sources, {right} with the digest of the file", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quixote", type=Path, default=default_binary())
+    parser.add_argument("--only", action="append", choices=sorted(PLACES), help="only this place")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="quixote-files."))
+    bench = Bench(arguments.quixote.resolve(), folder)
+    names = arguments.only or list(PLACES)
+    same_digests(bench, [name for name in names if name not in KERNEL_ONLY])
+    enforce = ["enforce", "--source", "kernel", "--allow-unsigned", learn(bench, "kernel", names)]
+    status, lines, log = bench.lines(names, *enforce)
+    expect(status == 0 and lines == [f"{name} runs runs" for name in names], f"undisturbed: {lines}\n{log}")
+    print("enforced without a denial", flush=True)
+    status, lines, log = bench.lines(names, *enforce, tamper=True)
+    print("\n".join(lines), flush=True)
+    wrong = sorted(set(names) - {line.split()[0] for line in lines if line.endswith(" runs denied")})
+    expect(not wrong, f"changed and not denied: {', '.join(wrong)}; ended with {status}\n{log}")
+    subprocess.run(["umount", "--recursive", folder / "files"], timeout=60)
+    shutil.rmtree(folder)
+    print(f"kernel_files: {len(names)} places, every change denied on {os.uname().release}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
