@@ -79,7 +79,7 @@ fn mcu() -> Part {
     Part {
         name: "mcu",
         about: "the agent on emulated microcontrollers passes its suite, decides within its memory, stops an attack",
-        limit: Duration::from_secs(520),
+        limit: Duration::from_secs(700),
         required: true,
         lane: Lane::Aside,
         needs: vec![Need::Program("qemu-system-arm"), Need::Program("ld.lld-19")],
@@ -291,7 +291,7 @@ fn machine() -> Part {
     Part {
         name: "vm",
         about: "both of Debian's kernels boot with this checkout inside, with the BPF LSM active",
-        limit: Duration::from_secs(100),
+        limit: Duration::from_secs(200),
         required: true,
         lane: Lane::Aside,
         needs: vec![Need::File("conformance/vm_check.sh")],
@@ -307,7 +307,7 @@ fn kernel_matrix() -> Part {
     Part {
         name: "kernel-matrix",
         about: "a trigger for every event reaches its hook on both kernels, by the kernel's own count",
-        limit: Duration::from_secs(280),
+        limit: Duration::from_secs(500),
         required: true,
         lane: Lane::Aside,
         needs: vec![Need::File("conformance/run_kernel_matrix.py")],
@@ -324,7 +324,7 @@ fn kernel_source() -> Part {
         name: "kernel-source",
         about: "a workload has the same coefficients under both sources, is enforced in the kernel, and \
                 cannot reach its orchestrator or the programs",
-        limit: Duration::from_secs(340),
+        limit: Duration::from_secs(700),
         required: true,
         lane: Lane::Aside,
         needs: vec![Need::File("conformance/kernel_border.sh")],
