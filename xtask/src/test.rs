@@ -240,7 +240,7 @@ fn corpus() -> Part {
     Part {
         name: "corpus",
         about: "real services: same state every run, no forensics, enforced without a denial",
-        limit: Duration::from_secs(600),
+        limit: Duration::from_secs(800),
         required: true,
         lane: Lane::Main,
         needs: vec![Need::File("conformance/run_corpus.py")],
