@@ -38,7 +38,7 @@ Examples:
   quixote references ima predict-pcr --bank sha256 /sys/kernel/security/ima/binary_runtime_measurements";
 const VERIFY_EXAMPLES: &str = "\
 Examples:
-  quixote references ima verify-list --references all.references \\
+  quixote references ima verify-list --references all.references --references own.references \\
       /sys/kernel/security/ima/binary_runtime_measurements --pcr-value sha256:$(cat /sys/class/tpm/tpm0/pcr-sha256/10)";
 const DIGEST_LIST_EXAMPLES: &str = "\
 Examples:
@@ -127,9 +127,13 @@ pub(crate) struct VerifyListArguments {
     /// The kernel's list, as text or binary
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) list: PathBuf,
-    /// What is vouched for, as 'quixote references scan -o' wrote it
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) references: PathBuf,
+    /// What is vouched for, as 'quixote references scan -o' or 'show --json' wrote it; may be given several times
+    #[arg(long, value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) references: Vec<PathBuf>,
+    /// The boot aggregate that is right, ALGORITHM:DIGITS; without one, a single record of that name is left to the
+    /// verifier of the boot (several after kexec)
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) boot_aggregate: Vec<String>,
     /// The TPM's value, ALGORITHM:DIGITS, to be compared with the list's (may be given several times)
     #[arg(long, value_name = "VALUE")]
     pub(crate) pcr_value: Vec<String>,

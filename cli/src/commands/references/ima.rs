@@ -1,5 +1,6 @@
 //! `quixote references ima`: reference values for kernels that measure and appraise.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,6 +10,7 @@ use ima_format::Algorithm;
 use ima_format::List;
 use ima_format::Measurement;
 use ima_format::digest_list;
+use ima_format::measurement;
 use ima_format::measurement::Content;
 use ima_format::pcr;
 use ima_format::signature::ATTRIBUTE;
@@ -168,10 +170,11 @@ fn bank_algorithm(bank: Bank) -> Algorithm {
     }
 }
 
-/// What a list's records come to.
+/// What a list's records come to: each is counted once, or named.
 #[derive(Default, Serialize)]
 struct Checked {
     vouched: usize,
+    /// For the verifier of the boot to judge, or as was stated.
     boot_aggregates: usize,
     not_vouched: Vec<NotVouched>,
     violations: Vec<String>,
@@ -194,13 +197,11 @@ struct NotVouched {
 }
 
 fn verify_list(arguments: &VerifyListArguments) -> Outcome<Status> {
-    let set = machine_references::read(&arguments.references)?;
+    let known = Known::read(arguments)?;
     let list = read_list(&arguments.list)?;
     let mut checked = Checked::default();
-    let by_name: std::collections::HashSet<Vec<u8>> =
-        set.iter().map(|reference| ima_format::measurement::as_written(&reference.path)).collect();
     for record in &list.records {
-        checked.add(record, &set, &by_name);
+        checked.add(record, &known);
     }
     for text in &arguments.pcr_value {
         let (algorithm, stated) = digest_of(text)?;
@@ -215,40 +216,79 @@ fn verify_list(arguments: &VerifyListArguments) -> Outcome<Status> {
     Ok(Status::yes_or_no(holds))
 }
 
+/// What a record may be.
+struct Known {
+    set: ReferenceSet,
+    /// The paths of the set, as the kernel writes them.
+    names: HashSet<Vec<u8>>,
+    /// Digests of boots, where they are stated.
+    boots: Vec<String>,
+}
+
+impl Known {
+    fn read(arguments: &VerifyListArguments) -> Outcome<Self> {
+        let mut set = ReferenceSet::default();
+        for path in &arguments.references {
+            let more = machine_references::read(path)?;
+            more.iter().try_for_each(|one| set.insert(one.clone())).or_fail(path.display())?;
+        }
+        let names = set.iter().map(|reference| measurement::as_written(&reference.path)).collect();
+        let boot =
+            |text: &String| digest_of(text).map(|(name, octets)| shown(name.name(), &octets));
+        let boots = arguments.boot_aggregate.iter().map(boot).collect::<Outcome<_>>()?;
+        Ok(Self { set, names, boots })
+    }
+}
+
+fn shown(algorithm: &str, digest: &[u8]) -> String {
+    format!("{algorithm}:{}", ima_format::hex(digest))
+}
+
 impl Checked {
-    fn add(
-        &mut self,
-        record: &Measurement,
-        set: &ReferenceSet,
-        names: &std::collections::HashSet<Vec<u8>>,
-    ) {
+    fn add(&mut self, record: &Measurement, known: &Known) {
         let (digest, name) = match &record.content {
             Content::File { digest, name, .. } => (digest, name),
             Content::Other { template, .. } => {
                 return self.refuse(template, String::new(), "its template is not a file's");
             }
         };
-        let shown = String::from_utf8_lossy(name).into_owned();
+        let shown_name = String::from_utf8_lossy(name).into_owned();
         if record.violation {
-            return self.violations.push(shown);
+            return self.violations.push(shown_name);
         }
+        let text = shown(&digest.0, &digest.1);
         if name == pcr::BOOT_AGGREGATE {
-            self.boot_aggregates += 1;
-            return;
+            return self.add_boot(text, known);
         }
-        let text = format!("{}:{}", digest.0, ima_format::hex(&digest.1));
         let Some(digest) = FileDigest::parse(&text) else {
-            return self.refuse(&shown, text, "its digest is of no known algorithm");
+            return self.refuse(&shown_name, text, "its digest is of no known algorithm");
         };
-        let mut stated = set.by_digest(&digest).filter(|reference| reference.vouches());
+        let mut stated = known.set.by_digest(&digest).filter(|reference| reference.vouches());
         if stated.any(|reference| record.may_name(&reference.path)) {
             self.vouched += 1;
-        } else if set.by_digest(&digest).any(references::Reference::vouches) {
-            self.refuse(&shown, text, "packages have this content, at another path");
-        } else if names.contains(name) {
-            self.refuse(&shown, text, "packages have another content at this path");
+        } else if known.set.by_digest(&digest).any(references::Reference::vouches) {
+            self.refuse(&shown_name, text, "packages have this content, at another path");
+        } else if known.names.contains(name) {
+            self.refuse(&shown_name, text, "packages have another content at this path");
         } else {
-            self.refuse(&shown, text, "no package has it");
+            self.refuse(&shown_name, text, "no package has it");
+        }
+    }
+
+    /// A file outside every mount is measured by its bare name, and may be called so as well: so one record counts at
+    /// most, or those whose digest is stated.
+    fn add_boot(&mut self, digest: String, known: &Known) {
+        let why = match (known.boots.is_empty(), self.boot_aggregates) {
+            (true, 0) => None,
+            (true, _) => {
+                Some("there is a boot aggregate already; after kexec, state each: --boot-aggregate")
+            }
+            (false, _) if known.boots.contains(&digest) => None,
+            (false, _) => Some("it is not the boot aggregate that was stated"),
+        };
+        match why {
+            Some(why) => self.refuse("boot_aggregate", digest, why),
+            None => self.boot_aggregates += 1,
         }
     }
 
@@ -303,8 +343,12 @@ impl Checked {
                 None => String::new(),
             };
         }
-        let (vouched, not) = (self.vouched, self.not_vouched.len());
-        text + &format!("vouched for: {}; not: {not}\n", output::counted(vouched, "measurement"))
+        let vouched = output::counted(self.vouched, "measurement");
+        let (boots, not) = (self.boot_aggregates, self.not_vouched.len());
+        let violations = self.violations.len();
+        text + &format!(
+            "vouched for: {vouched}; not: {not}; violations: {violations}; boot aggregates: {boots}\n"
+        )
     }
 }
 
