@@ -166,6 +166,19 @@ def main():
         (24, json.dumps({"_type": "https://in-toto.io/Statement/v1", "subject": [
             {"name": "a", "digest": {"sha256": DIGEST}}]}).encode()),
     ]
+    signed = {"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "digest": f"sha256:{DIGEST}", "annotations": {
+        "dev.cosignproject.cosign/signature": "MEUC", "dev.sigstore.cosign/certificate": "c"}}
+    inputs += [
+        ("11-index", json.dumps({"manifests": [{"digest": f"sha256:{DIGEST}", "annotations": {
+            "kind": "dev.cosignproject.cosign/sigs", "org.opencontainers.image.ref.name": "t"}}]}).encode()),
+        ("11-signed", json.dumps({"subject": {"digest": f"sha256:{DIGEST}"}, "config": {"digest": f"sha256:{DIGEST}"},
+                                  "layers": [signed]}).encode()),
+        (25, json.dumps({"critical": {"image": {"docker-manifest-digest": f"sha256:{DIGEST}"},
+                                      "type": "cosign container image signature"}}).encode()),
+        ("0-entry", b"\x09\x08" + b"\xff" * 8 + b"".join(little(len(word)) + word for word in [b"d" * 32, b"n", b"1", b"all", b"p"])),
+        ("0-file", b"\x03\x08\x01" + b"\xff" * 12 + b"".join(little(len(word)) + word for word in [b"d" * 32, b"/usr/bin/a"])),
+        ("0-octets", b"\x07\x01" + little(3) + b"sig"),
+    ]
     for code, octets in inputs:
         (FOLDER / f"seed-{code}").write_bytes(bytes([int(str(code).split("-")[0])]) + octets)
     ima_seeds(FOLDER.parent / "ima")

@@ -4,6 +4,8 @@
 //! layers are each hashed by us before they are read, and each expanded layer against the configuration's
 //! `diff_ids`. Then the layers are laid over one another.
 
+mod signatures;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -17,6 +19,7 @@ use reference_formats::Job;
 use reference_formats::Refusal;
 use reference_formats::Statement;
 use reference_formats::bounds;
+use reference_formats::statement::Part;
 use sha2::Digest as _;
 use sha2::Sha256;
 
@@ -37,6 +40,8 @@ use crate::statements::Stated;
 use crate::statements::stated;
 use crate::statements::text;
 
+/// Most descriptors of one document; a parser keeps to fewer.
+const MAX_DESCRIPTORS: usize = 8192;
 /// Deepest resolution of links while a path is placed.
 const MAX_LINKS: usize = 40;
 const NO_LAYOUT: Problem = Problem::Missing("file oci-layout: it is no OCI layout");
@@ -74,9 +79,23 @@ pub enum Trust {
 #[derive(Clone, Debug)]
 struct Descriptor {
     name: String,
+    media_type: String,
     arch: String,
     tag: String,
     digest: Sha256Digest,
+    /// What cosign annotates of it.
+    cosign: Cosign,
+}
+
+/// What cosign annotates.
+#[derive(Clone, Debug, Default)]
+struct Cosign {
+    /// What it is in a layout that cosign saved.
+    kind: String,
+    /// Of a layer: its signature in the older form.
+    signature: Option<Vec<u8>>,
+    /// That signature is by a certificate.
+    keyless: bool,
 }
 
 impl Layout {
@@ -161,14 +180,10 @@ impl Layout {
         Ok(image.finish(&encode_hex(&manifest), &arch, verified, signer))
     }
 
-    /// The one manifest that the layout's own index names.
-    fn only_image(&self, readers: &mut Readers) -> Result<Sha256Digest, Problem> {
+    /// What the layout's own index names.
+    fn index(&self, readers: &mut Readers) -> Result<Vec<Descriptor>, Problem> {
         let index = self.file("index.json")?.document()?;
-        let named = descriptors(&index, Domain::Unverified, readers)?;
-        match &named[..] {
-            [only] => Ok(only.digest),
-            _ => Err(Problem::Missing("single image: name one by its digest")),
-        }
+        descriptors(&index, Domain::Unverified, readers)
     }
 
     /// The manifest itself, through an index of platforms where there is one.
@@ -291,16 +306,38 @@ fn descriptors(
 ) -> Result<Vec<Descriptor>, Problem> {
     let mut named = Vec::new();
     readers.ask(domain, Job::OciDocument, &mut &*octets, &mut |said| {
-        let Statement::Entry(entry) = said else { return Err(Refusal::Malformed.into()) };
-        named.push(Descriptor {
-            name: text(entry.name)?,
-            arch: text(entry.arch)?,
-            tag: text(entry.place)?,
-            digest: entry.digest.try_into().map_err(|_| Refusal::Malformed)?,
-        });
-        Ok(())
+        if let Statement::Entry(entry) = said {
+            if named.len() > MAX_DESCRIPTORS {
+                return Err(Refusal::Bound.into());
+            }
+            named.push(Descriptor {
+                name: text(entry.name)?,
+                media_type: text(entry.version)?,
+                arch: text(entry.arch)?,
+                tag: text(entry.place)?,
+                digest: entry.digest.try_into().map_err(|_| Refusal::Malformed)?,
+                cosign: Cosign::default(),
+            });
+            return Ok(());
+        }
+        // What is annotated follows what it belongs to.
+        named.last_mut().ok_or(Refusal::Malformed)?.cosign.take(said)
     })?;
     Ok(named)
+}
+
+impl Cosign {
+    fn take(&mut self, said: &Statement<'_>) -> Result<(), Problem> {
+        match said {
+            Statement::Fact { name: b"kind", value } => self.kind = text(value)?,
+            Statement::Fact { name: b"certificate", .. } => self.keyless = true,
+            Statement::Octets { part: Part::Signature, octets } => {
+                self.signature = Some(octets.to_vec());
+            }
+            _ => return Err(Refusal::Malformed.into()),
+        }
+        Ok(())
+    }
 }
 
 fn sha256_of(value: &[u8]) -> Result<Sha256Digest, Refusal> {
@@ -473,8 +510,7 @@ fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 
 /// The images that a layout's own index names, by tag: for people who look for a digest to pin.
 pub fn tags(layout: &Layout, readers: &mut Readers) -> Result<Vec<(String, String)>, Problem> {
-    let index = layout.file("index.json")?.document()?;
-    let named = descriptors(&index, Domain::Unverified, readers)?;
+    let named = layout.index(readers)?;
     Ok(named.into_iter().map(|one| (one.tag, encode_hex(&one.digest))).collect())
 }
 

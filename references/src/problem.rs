@@ -52,6 +52,23 @@ pub enum Problem {
         "its package file, which alone is signed, is not in the cache; name its folder with --packages"
     )]
     NoPackageFile,
+    /// An OCI layout holds no signature of its image.
+    #[error(
+        "it holds no signature of the image; copy the image with its signatures (`oras copy -r`, `cosign save`), or give \
+         one: --bundle FILE"
+    )]
+    NoSignature,
+    /// An OCI layout holds signatures, and none of them counts: each by its digest.
+    #[error("none of the signatures that it holds counts: {}", told(.0))]
+    NoneCounts(Vec<NotVouched>),
+    /// A signature, or where it lies, is about another image.
+    #[error("{0} is about another image")]
+    OtherImage(&'static str),
+    /// A signed statement says something else of the image than that it is signed or who built it.
+    #[error(
+        "it states {0:?} of the image, and not that it is signed; give it by --bundle if that is enough for you"
+    )]
+    States(String),
     /// It is signed by a short-lived certificate, and not by a key that can be pinned.
     #[error("{0}")]
     Keyless(#[from] KeylessProblem),
@@ -81,6 +98,17 @@ impl Problem {
         let path = path.to_owned();
         move |error| Self::File { path, error }
     }
+}
+
+/// Signatures and why they do not count, the first of them.
+fn told(refused: &[NotVouched]) -> String {
+    const TOLD: usize = 3;
+    let one = |not: &NotVouched| format!("sha256:{}: {}", not.what, not.why);
+    let mut text = refused.iter().take(TOLD).map(one).collect::<Vec<_>>().join("; ");
+    if refused.len() > TOLD {
+        text += &format!("; and {} more", refused.len() - TOLD);
+    }
+    text
 }
 
 /// Something that does not vouch, and why.

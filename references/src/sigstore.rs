@@ -28,6 +28,7 @@ use crate::readers::Domain;
 use crate::readers::Readers;
 use crate::record::Signer;
 use crate::statements::text;
+use keyless::Identity;
 use keyless::KeylessProblem;
 
 const LEAST_RSA_BITS: usize = 2048;
@@ -93,6 +94,44 @@ pub struct Signed {
     pub digests: Vec<Sha256Digest>,
     /// By whom.
     pub signer: Signer,
+    /// What is stated of them: the type of a statement's predicate. None where the digest itself was signed.
+    pub states: Option<String>,
+}
+
+/// By whom something has to be signed to count.
+#[derive(Debug)]
+pub enum SignedBy {
+    /// By one of these keys.
+    Keys(Vec<BundleKey>),
+    /// By a certificate of this identity's.
+    Identity(Box<Identity>),
+}
+
+impl SignedBy {
+    /// Verifies a bundle, and says which digests it vouches for.
+    pub fn verify(&self, octets: &[u8], readers: &mut Readers) -> Result<Signed, Problem> {
+        match self {
+            Self::Keys(keys) => verify(octets, keys, readers),
+            Self::Identity(identity) => identity.verify(octets, readers),
+        }
+    }
+
+    /// Verifies one of cosign's older payloads. By a key alone: of a certificate the older form keeps no proof that a
+    /// log has the signature.
+    pub fn verify_payload(
+        &self,
+        payload: &[u8],
+        signature: &[u8],
+        keyless: bool,
+        readers: &mut Readers,
+    ) -> Result<Signed, Problem> {
+        match self {
+            Self::Keys(_) if keyless => Err(KeylessProblem::Older.into()),
+            Self::Keys(keys) => verify_payload(payload, signature, keys, readers),
+            Self::Identity(_) if keyless => Err(KeylessProblem::Older.into()),
+            Self::Identity(_) => Err(KeylessProblem::ByKey.into()),
+        }
+    }
 }
 
 /// What a parser says of a bundle.
@@ -121,11 +160,35 @@ pub fn verify(octets: &[u8], keys: &[BundleKey], readers: &mut Readers) -> Resul
     let missing =
         if keys.is_empty() { SignatureProblem::UnknownKey } else { SignatureProblem::Bad };
     let signer = key.ok_or(Problem::Signature(missing))?.signer();
-    let digests = match &bundle.payload {
+    let (digests, states) = match &bundle.payload {
         Some((kind, payload)) => subjects(kind, payload, Domain::Signer(&signer.key), readers)?,
-        None => vec![signed],
+        None => (vec![signed], None),
     };
-    Ok(Signed { digests, signer })
+    Ok(Signed { digests, signer, states })
+}
+
+fn verify_payload(
+    payload: &[u8],
+    signature: &[u8],
+    keys: &[BundleKey],
+    readers: &mut Readers,
+) -> Result<Signed, Problem> {
+    let digest = sha256(payload);
+    let key = keys.iter().find(|key| key.holds(&digest, signature));
+    let signer = key.ok_or(Problem::Signature(SignatureProblem::Bad))?.signer();
+    let mut digests = Vec::new();
+    let domain = Domain::Signer(&signer.key);
+    readers.ask(domain, Job::SimpleSigning, &mut &*payload, &mut |said| {
+        digests.push(entry_digest(said)?);
+        Ok(())
+    })?;
+    Ok(Signed { digests, signer, states: None })
+}
+
+/// The digest that an entry says.
+fn entry_digest(said: &Statement<'_>) -> Result<Sha256Digest, Problem> {
+    let Statement::Entry(entry) = said else { return Err(Refusal::Malformed.into()) };
+    Ok(entry.digest.try_into().map_err(|_| Refusal::Malformed)?)
 }
 
 /// What an envelope's signature covers (DSSE, version 1).
@@ -134,22 +197,25 @@ fn authentication_encoding(kind: &str, payload: &[u8]) -> Vec<u8> {
     [head.as_bytes(), payload].concat()
 }
 
+/// What an envelope's statement is about, and what it states.
 fn subjects(
     kind: &str,
     payload: &[u8],
     domain: Domain<'_>,
     readers: &mut Readers,
-) -> Result<Vec<Sha256Digest>, Problem> {
+) -> Result<(Vec<Sha256Digest>, Option<String>), Problem> {
     if kind != IN_TOTO {
         return Err(Refusal::Unsupported.into());
     }
-    let mut digests = Vec::new();
+    let (mut digests, mut states) = (Vec::new(), None);
     readers.ask(domain, Job::Subjects, &mut &*payload, &mut |said| {
-        let Statement::Entry(entry) = said else { return Err(Refusal::Malformed.into()) };
-        digests.push(entry.digest.try_into().map_err(|_| Refusal::Malformed)?);
+        match said {
+            Statement::Fact { name: b"predicate-type", value } => states = Some(text(value)?),
+            said => digests.push(entry_digest(said)?),
+        }
         Ok(())
     })?;
-    Ok(digests)
+    Ok((digests, states))
 }
 
 impl Said {
@@ -171,10 +237,7 @@ impl Said {
             Statement::Octets { part: Part::Signature, octets } => {
                 self.signatures.push(octets.to_vec());
             }
-            Statement::Entry(entry) => {
-                self.message = Some(entry.digest.try_into().map_err(|_| Refusal::Malformed)?);
-            }
-            _ => return Err(Refusal::Malformed.into()),
+            said => self.message = Some(entry_digest(said)?),
         }
         Ok(())
     }

@@ -55,6 +55,7 @@ Examples:
   quixote references show --key vendor.asc nginx.rpm
   quixote references show --key me.asc SHA256SUMS      signed by SHA256SUMS.asc beside it
   quixote references show --digest sha256:4a1c... ./layout
+  quixote references show --bundle-key cosign.pub ./layout                     signed within the layout
   quixote references show --bundle image.sigstore.json --bundle-key cosign.pub image.tar
   quixote references show --bundle image.sigstore.json --sigstore-root trusted_root.json \\
       --certificate-identity me@example.com --certificate-oidc-issuer https://accounts.google.com image.tar
@@ -141,11 +142,12 @@ pub(crate) struct ShowArguments {
     /// Of an OCI layout: the digest of the image that you trust (sha256:...)
     #[arg(long, value_name = "DIGEST")]
     pub(crate) digest: Option<String>,
-    /// Of an OCI layout: a Sigstore bundle whose signature says which image is meant
+    /// Of an OCI layout: a Sigstore bundle whose signature says which image is meant; without it, one that lies within the
+    /// layout
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "bundle_trust")]
     pub(crate) bundle: Option<PathBuf>,
     /// Trust bundles by this public key (PEM, ECDSA P-256 or RSA); may be given several times
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "bundle", group = "bundle_trust")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, group = "bundle_trust")]
     pub(crate) bundle_key: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) keyless: KeylessArguments,
@@ -174,7 +176,7 @@ pub(crate) struct KeylessArguments {
         visible_alias = "trusted-root",
         value_name = "FILE",
         value_hint = ValueHint::FilePath,
-        requires_all = ["bundle", "certificate_identity", "certificate_oidc_issuer"],
+        requires_all = ["certificate_identity", "certificate_oidc_issuer"],
         conflicts_with = "bundle_key",
         group = "bundle_trust"
     )]

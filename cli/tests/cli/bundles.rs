@@ -51,3 +51,18 @@ fn whose_certificate_it_has_to_be_is_never_left_open() {
         assert!(told.stderr.contains("required"), "{more:?}: {}", told.stderr);
     }
 }
+
+/// What the layout itself holds is looked through when no bundle is given.
+#[test]
+fn without_a_bundle_the_layout_has_to_hold_one() {
+    let sandbox = Sandbox::new();
+    sandbox.write("oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}");
+    let digest = "ab".repeat(32);
+    sandbox.write("index.json", &format!("{{\"manifests\":[{{\"digest\":\"sha256:{digest}\"}}]}}"));
+    let root = format!("{MATERIAL}/trusted_root.json");
+    let who = ["--certificate-identity", WORKFLOW, "--certificate-oidc-issuer", ACTIONS];
+    let show = ["references", "show", ".", "--sigstore-root", &root];
+    let told = sandbox.quixote(&[&show[..], &who].concat());
+    assert_eq!(told.status, 125, "{}", told.stderr);
+    assert!(told.stderr.contains("holds no signature of the image"), "{}", told.stderr);
+}

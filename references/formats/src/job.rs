@@ -85,6 +85,8 @@ jobs! {
     Bundle = 23;
     /// An in-toto statement: the digests that it is about.
     Subjects = 24;
+    /// The payload of one of cosign's older signatures: the digest that it is about.
+    SimpleSigning = 25;
 }
 
 impl Job {
@@ -120,6 +122,7 @@ impl Job {
             Self::PacmanDesc => arch::installed(&document(input)?, sink),
             Self::Bundle => sigstore::bundle(&document(input)?, sink),
             Self::Subjects => sigstore::subjects(&document(input)?, sink),
+            Self::SimpleSigning => sigstore::simple_signing(&document(input)?, sink),
             Self::Expand => decompress::expand(input, sink),
             Self::List => list::files(&whole(input, bounds::INDEX)?, sink),
         }

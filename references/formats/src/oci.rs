@@ -8,10 +8,13 @@ use serde_json::Value;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use crate::bounds;
 use crate::decompress;
 use crate::refusal::Refusal;
+use crate::rpm::base64;
 use crate::rpm::decode_hex;
 use crate::statement::Entry;
+use crate::statement::Part;
 use crate::statement::Sink;
 use crate::statement::Statement;
 use crate::tar::Archive;
@@ -25,18 +28,24 @@ const MAX_DESCRIPTORS: usize = 4096;
 /// Most files of one layout.
 const MAX_BLOBS: usize = 65_536;
 
-/// An index (its manifests), or a manifest (its configuration, then its layers, in order). Each is said as an entry:
-/// the name says which, the version is the media type, the architecture the platform's.
+/// What it is about, where it says so; then of an index its manifests, of a manifest its configuration and layers, in order. Each is said as an entry: the name says which, the version is the media type, the architecture the platform's, the
+/// place a tag. What cosign annotates follows the entry that it belongs to. A document that can be read both ways is refused:
+/// who signed it may have read the other.
 pub fn document(text: &[u8], sink: &mut dyn Sink) -> Result<(), Refusal> {
     let document = json(text)?;
-    if let Some(manifests) = document.get("manifests") {
-        return each(manifests, "manifest", sink);
+    if let Some(subject) = document.get("subject") {
+        descriptor(subject, "subject", sink)?;
     }
-    if let Some(config) = document.get("config") {
-        descriptor(config, "config", sink)?;
-        return each(document.get("layers").ok_or(Refusal::Missing)?, "layer", sink);
+    match (document.get("manifests"), document.get("config"), document.get("layers")) {
+        (Some(manifests), None, None) => each(manifests, "manifest", sink),
+        (None, Some(config), Some(layers)) => {
+            descriptor(config, "config", sink)?;
+            each(layers, "layer", sink)
+        }
+        (Some(_), _, _) => Err(Refusal::Inconsistent),
+        (None, Some(_), None) => Err(Refusal::Missing),
+        (None, None, _) => Err(Refusal::Unsupported),
     }
-    Err(Refusal::Unsupported)
 }
 
 fn each(list: &Value, name: &str, sink: &mut dyn Sink) -> Result<(), Refusal> {
@@ -65,7 +74,25 @@ fn descriptor(value: &Value, name: &str, sink: &mut dyn Sink) -> Result<(), Refu
         algorithm: SHA256,
         digest: &octets,
         size: value.get("size").and_then(Value::as_u64),
-    }))
+    }))?;
+    annotations.map_or(Ok(()), |annotations| cosign(annotations, sink))
+}
+
+/// What cosign annotates: in a saved layout what a manifest is, and its older signatures of a layer.
+fn cosign(annotations: &Value, sink: &mut dyn Sink) -> Result<(), Refusal> {
+    let text = |name: &str| annotations.get(name).and_then(Value::as_str);
+    if let Some(kind) = text("kind").filter(|kind| kind.len() <= bounds::WORD) {
+        sink.say(&Statement::Fact { name: b"kind", value: kind.as_bytes() })?;
+    }
+    if text("dev.sigstore.cosign/certificate").is_some() {
+        sink.say(&Statement::Fact { name: b"certificate", value: b"" })?;
+    }
+    let Some(signature) = text("dev.cosignproject.cosign/signature") else { return Ok(()) };
+    let octets = base64(signature.as_bytes())?;
+    if octets.len() > bounds::SIGNATURE {
+        return Err(Refusal::Bound);
+    }
+    sink.say(&Statement::Octets { part: Part::Signature, octets: &octets })
 }
 
 /// A configuration: architecture, and the digest of each layer when it is expanded, in order.

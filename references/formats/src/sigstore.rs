@@ -19,6 +19,8 @@ const MEDIA_TYPES: [&str; 2] = [
     "application/vnd.dev.sigstore.bundle+json;version=0.",
     "application/vnd.dev.sigstore.bundle.v0.",
 ];
+/// What cosign's older payloads say that they are.
+const SIMPLE_TYPE: &str = "cosign container image signature";
 const STATEMENT_TYPES: [&str; 2] =
     ["https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"];
 /// SHA-256, by its number in `OpenPGP`.
@@ -26,12 +28,17 @@ const SHA256: u8 = 8;
 const MAX_SIGNATURES: usize = 16;
 const MAX_SUBJECTS: usize = 4096;
 
+/// Whether a media type is that of bundles that are read here.
+pub fn is_bundle(media_type: &str) -> bool {
+    MEDIA_TYPES.iter().any(|known| media_type.starts_with(known))
+}
+
 /// Says a bundle: an envelope's type, payload and signatures, or the digest of what was signed and its signature.
 /// A fact `certificate` says that a certificate, and no key, is to verify it.
 pub fn bundle(text: &[u8], sink: &mut dyn Sink) -> Result<(), Refusal> {
     let bundle = json(text)?;
     let media_type = bundle.get("mediaType").and_then(Value::as_str).ok_or(Refusal::Magic)?;
-    if !MEDIA_TYPES.iter().any(|known| media_type.starts_with(known)) {
+    if !is_bundle(media_type) {
         return Err(Refusal::Unsupported);
     }
     let material = bundle.get("verificationMaterial").ok_or(Refusal::Missing)?;
@@ -95,16 +102,19 @@ fn say_digest(name: &[u8], digest: &[u8], sink: &mut dyn Sink) -> Result<(), Ref
     }))
 }
 
-/// Says the SHA-256 of every subject of an in-toto statement; a subject without one is refused.
+/// Says what an in-toto statement states (the type of its predicate) and the SHA-256 of every subject that it states it
+/// of; a subject without one is refused.
 pub fn subjects(text: &[u8], sink: &mut dyn Sink) -> Result<(), Refusal> {
     let statement = json(text)?;
     if !STATEMENT_TYPES.contains(&string(&statement, "_type")?) {
         return Err(Refusal::Unsupported);
     }
     let subjects = statement.get("subject").and_then(Value::as_array).ok_or(Refusal::Missing)?;
-    if subjects.len() > MAX_SUBJECTS {
+    let predicate = statement.get("predicateType").and_then(Value::as_str).unwrap_or_default();
+    if subjects.len() > MAX_SUBJECTS || predicate.len() > bounds::WORD {
         return Err(Refusal::Bound);
     }
+    sink.say(&Statement::Fact { name: b"predicate-type", value: predicate.as_bytes() })?;
     let mut octets = Vec::new();
     for subject in subjects {
         let digests = subject.get("digest").ok_or(Refusal::Missing)?;
@@ -112,6 +122,21 @@ pub fn subjects(text: &[u8], sink: &mut dyn Sink) -> Result<(), Refusal> {
         say_digest(b"subject", &octets, sink)?;
     }
     Ok(())
+}
+
+/// Says the digest that one of cosign's older payloads ("simple signing") is about.
+pub fn simple_signing(text: &[u8], sink: &mut dyn Sink) -> Result<(), Refusal> {
+    let payload = json(text)?;
+    let critical = payload.get("critical").ok_or(Refusal::Missing)?;
+    if string(critical, "type")? != SIMPLE_TYPE {
+        return Err(Refusal::Unsupported);
+    }
+    let image = critical.get("image").ok_or(Refusal::Missing)?;
+    let digest = string(image, "docker-manifest-digest")?;
+    let mut octets = Vec::new();
+    let hex = digest.strip_prefix("sha256:").ok_or(Refusal::Unsupported)?;
+    decode_hex(hex.as_bytes(), &mut octets)?;
+    say_digest(b"subject", &octets, sink)
 }
 
 fn string<'a>(value: &'a Value, name: &str) -> Result<&'a str, Refusal> {
@@ -166,10 +191,33 @@ mod tests {
         );
         let mut said = Count(0);
         subjects(text.as_bytes(), &mut said).unwrap();
-        assert_eq!(said.0, 1);
+        // What is stated, and of what.
+        assert_eq!(said.0, 2);
         let short = text.replace(&digest, &digest[2..]);
         assert_eq!(subjects(short.as_bytes(), &mut said), Err(Refusal::Inconsistent));
         let other = text.replace("sha256", "sha1");
         assert_eq!(subjects(other.as_bytes(), &mut said), Err(Refusal::Missing));
+    }
+
+    #[test]
+    fn an_older_payload_is_read_or_refused() {
+        let payload = format!(
+            r#"{{"critical":{{"identity":{{"docker-reference":"x"}},"image":{{"docker-manifest-digest":"sha256:{}"}},
+            "type":"cosign container image signature"}},"optional":null}}"#,
+            "ab".repeat(32)
+        );
+        let mut said = Count(0);
+        simple_signing(payload.as_bytes(), &mut said).unwrap();
+        assert_eq!(said.0, 1);
+        for (what, by, why) in [
+            ("cosign container", "another", Refusal::Unsupported),
+            ("sha256:ab", "sha512:ab", Refusal::Unsupported),
+            ("sha256:ab", "sha256:", Refusal::Inconsistent),
+            ("docker-manifest-digest", "digest", Refusal::Missing),
+            ("critical", "optional", Refusal::Missing),
+        ] {
+            let changed = payload.replacen(what, by, 1);
+            assert_eq!(simple_signing(changed.as_bytes(), &mut Count(0)), Err(why), "{changed}");
+        }
     }
 }

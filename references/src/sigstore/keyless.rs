@@ -80,7 +80,7 @@ impl Identity {
         };
         // Which digests, nobody has signed yet; that one of them is signed is what the library finds out.
         let alleged = match envelope {
-            Some((kind, payload)) => subjects(kind, payload, Domain::Unverified, readers)?,
+            Some((kind, payload)) => subjects(kind, payload, Domain::Unverified, readers)?.0,
             None => said.message.into_iter().collect(),
         };
         let first = alleged.first().ok_or(Refusal::Missing)?;
@@ -88,11 +88,11 @@ impl Identity {
         let mut signer = self.signer.clone();
         let times = result.verified_timestamps().iter().map(|time| time.as_second());
         signer.signed_at_s = times.min().and_then(|at_s| at_s.try_into().ok());
-        let digests = match envelope {
+        let (digests, states) = match envelope {
             Some((kind, payload)) => subjects(kind, payload, Domain::Signer(&signer.key), readers)?,
-            None => vec![*first],
+            None => (vec![*first], None),
         };
-        Ok(Signed { digests, signer })
+        Ok(Signed { digests, signer, states })
     }
 
     /// Everything, or an error.
@@ -156,6 +156,12 @@ pub enum KeylessProblem {
     /// A key signed it.
     #[error("a key signed it, and no certificate; give the key: --bundle-key")]
     ByKey,
+    /// A certificate signed it in cosign's older form.
+    #[error(
+        "a short-lived certificate signed it in cosign's older form, which keeps no proof that a log has it; sign it again as a \
+         bundle (`cosign sign --new-bundle-format`)"
+    )]
+    Older,
     /// The certificate is somebody else's.
     #[error("its certificate is not for {expected}, but for {}", told(actual.as_ref()))]
     Identity {

@@ -81,8 +81,12 @@ fn a_file_that_is_twice_in_an_archive_is_refused() {
 
 /// A bundle as cosign writes it, over an in-toto statement that names the digest.
 fn envelope(folder: &Path, hex: &str, material: &str) {
+    envelope_stating(folder, hex, material, "https://sigstore.dev/cosign/sign/v1");
+}
+
+pub(crate) fn envelope_stating(folder: &Path, hex: &str, material: &str, predicate: &str) {
     let statement = format!(
-        "{{\"_type\":\"https://in-toto.io/Statement/v1\",\"predicateType\":\"https://sigstore.dev/cosign/sign/v1\",\
+        "{{\"_type\":\"https://in-toto.io/Statement/v1\",\"predicateType\":\"{predicate}\",\
          \"subject\":[{{\"name\":\"image\",\"digest\":{{\"sha256\":\"{hex}\"}}}}],\"predicate\":{{}}}}"
     );
     let kind = "application/vnd.in-toto+json";
@@ -103,13 +107,13 @@ fn base64(folder: &Path, file: &str) -> String {
 }
 
 /// By `openssl`, in base64.
-fn signature(folder: &Path, file: &str) -> String {
+pub(crate) fn signature(folder: &Path, file: &str) -> String {
     let sign = ["dgst", "-sha256", "-sign", "cosign.key", "-out", "signature", file];
     FIXTURE.run_in(folder, "openssl", &sign);
     base64(folder, "signature")
 }
 
-fn make_key(folder: &Path, name: &str) {
+pub(crate) fn make_key(folder: &Path, name: &str) {
     let private = format!("{name}.key");
     let make = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &private];
     FIXTURE.run_in(folder, "openssl", &make);
@@ -117,7 +121,7 @@ fn make_key(folder: &Path, name: &str) {
     FIXTURE.run_in(folder, "openssl", &["ec", "-in", &private, "-pubout", "-out", &public]);
 }
 
-const BY_KEY: &str = "\"publicKey\":{\"hint\":\"\"}";
+pub(crate) const BY_KEY: &str = "\"publicKey\":{\"hint\":\"\"}";
 
 #[test]
 fn an_image_vouches_by_the_key_that_signed_its_bundle() {

@@ -11,5 +11,6 @@ mod older_rpms;
 mod others;
 mod pacman;
 mod private_sigstore;
+mod referrers;
 mod rpm;
 mod signed_files;

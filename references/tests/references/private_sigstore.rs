@@ -9,6 +9,7 @@ use crate::images::digest;
 use crate::others::layout;
 use crate::others::paths;
 use crate::others::write;
+use crate::referrers::Store;
 use references::Verified;
 use references::oci::Layout;
 use references::oci::Trust;
@@ -16,6 +17,7 @@ use references::problem::Problem;
 use references::readers::Isolation;
 use references::readers::Readers;
 use references::sigstore::Signed;
+use references::sigstore::SignedBy;
 use references::sigstore::keyless::Identity;
 use references::sigstore::keyless::KeylessProblem;
 
@@ -306,6 +308,32 @@ fn an_image_vouches_by_whose_certificate_signed_its_bundle() {
     assert_eq!(reading.package.verified, Verified::Signature);
     assert_eq!(reading.package.signer.as_ref().unwrap().name, format!("{NAME} by {ISSUER}"));
     assert!(reading.references[0].vouches());
+}
+
+#[test]
+fn an_image_vouches_by_whose_certificate_signed_it_within_its_layout() {
+    let store = Store::make();
+    let sigstore = Sigstore::make(store.folder());
+    let path = store.folder().join("layout/blobs/sha256").join(&store.image);
+    let bundle = sigstore.bundle(&fs::read(path).unwrap(), Odd::default());
+    store.index(&[(&store.referrer(&store.image, &bundle), "")]);
+    let by = |name: &str| Identity::new(&sigstore.root(), name, ISSUER).unwrap();
+    let found = |by: Identity| {
+        let readers = &mut Readers::new(Isolation::None);
+        store.open().signed(None, &SignedBy::Identity(by.into()), readers)
+    };
+    let trust = found(by(NAME)).unwrap();
+    let Trust::Signed(image, signer) = &trust else { panic!("{trust:?}") };
+    assert_eq!((image, signer.signed_at_s), (&digest(&store.image), Some(START_S + 60)));
+    let reading = store.open().image(&trust, "amd64", &mut Readers::default()).unwrap();
+    assert!(reading.references[0].vouches());
+    let told = found(by("you@example.invalid")).unwrap_err().to_string();
+    assert!(told.contains("its certificate is not for you@example.invalid"), "{told}");
+    // By the same certificate, and of something else.
+    let bundle = sigstore.bundle(b"another manifest", Odd::default());
+    store.index(&[(&store.referrer(&store.image, &bundle), "")]);
+    let told = found(by(NAME)).unwrap_err().to_string();
+    assert!(told.contains("what is signed is about another image"), "{told}");
 }
 
 #[test]

@@ -61,6 +61,7 @@ pub(crate) const FORMATS: [(&str, Job); Job::ALL.len()] = [
     ("pacman-desc", Job::PacmanDesc),
     ("bundle", Job::Bundle),
     ("subjects", Job::Subjects),
+    ("simple-signing", Job::SimpleSigning),
 ];
 
 /// Octets as text where they are, else as digits.

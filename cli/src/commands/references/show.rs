@@ -21,9 +21,9 @@ use references::readers::Readers;
 use references::rpm;
 use references::signed_file;
 use references::signed_file::Kind;
-use references::sigstore;
 use references::sigstore::BundleKey;
 use references::sigstore::Signed;
+use references::sigstore::SignedBy;
 use references::sigstore::keyless::Identity;
 use references::statements::PackageReading;
 
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &ShowArguments) -> Outcome<Status> {
             .iter()
             .map(|path| ApkKey::read(path).or_fail(""))
             .collect::<Outcome<_>>()?,
-        image: Trust::None,
+        image: ImageTrust::Settled(Trust::None),
         arch: &arguments.arch,
     };
     let mut readers = Readers::new(super::isolation(&arguments.trust));
@@ -61,42 +61,50 @@ pub(crate) fn run(arguments: &ShowArguments) -> Outcome<Status> {
 }
 
 /// Which image is meant, and who says so.
-fn image(arguments: &ShowArguments, readers: &mut Readers) -> Outcome<Trust> {
-    let pinned = arguments.digest.as_deref().map(pinned).transpose()?;
-    let Some(path) = &arguments.bundle else {
-        return Ok(pinned.map_or(Trust::None, Trust::Pinned));
-    };
-    let octets = std::fs::read(path).or_fail(path.display())?;
-    let Signed { digests, signer } = signed(&octets, path, arguments, readers)?;
-    match (pinned, &digests[..]) {
-        (Some(digest), _) if digests.contains(&digest) => Ok(Trust::Signed(digest, signer)),
-        (None, [only]) => Ok(Trust::Signed(*only, signer)),
-        (Some(_), _) => Err(Failure::new("the bundle signs another digest").at(path.display())),
-        (None, _) => {
-            let several = Failure::new("the bundle does not sign one digest").at(path.display());
-            Err(several.next("say which is meant: --digest sha256:..."))
-        }
-    }
+enum ImageTrust {
+    /// That is known before the layout is read.
+    Settled(Trust),
+    /// A signature within the layout is to say so: of the image with this digest, or of the only one.
+    Within(Option<Sha256Digest>, SignedBy),
 }
 
-/// What a bundle vouches for: by a key, or by somebody's certificate.
-fn signed(
-    octets: &[u8],
-    path: &Path,
-    arguments: &ShowArguments,
-    readers: &mut Readers,
-) -> Outcome<Signed> {
-    let keyless = &arguments.keyless;
-    let (Some(root), Some(identity), Some(issuer)) =
-        (&keyless.sigstore_root, &keyless.certificate_identity, &keyless.certificate_oidc_issuer)
-    else {
-        let keys = arguments.bundle_key.iter();
-        let keys = keys.map(|path| BundleKey::read(path).or_fail(path.display()));
-        let keys = keys.collect::<Outcome<Vec<_>>>()?;
-        return sigstore::verify(octets, &keys, readers).or_fail(path.display());
+fn image(arguments: &ShowArguments, readers: &mut Readers) -> Outcome<ImageTrust> {
+    let pinned = arguments.digest.as_deref().map(pinned).transpose()?;
+    let Some(by) = signed_by(arguments)? else {
+        return Ok(ImageTrust::Settled(pinned.map_or(Trust::None, Trust::Pinned)));
     };
-    let identity = Identity::read(root, identity, issuer).or_fail(root.display())?;
-    identity.verify(octets, readers).or_fail(path.display())
+    let Some(path) = &arguments.bundle else {
+        return Ok(ImageTrust::Within(pinned, by));
+    };
+    let octets = std::fs::read(path).or_fail(path.display())?;
+    let Signed { digests, signer, .. } = by.verify(&octets, readers).or_fail(path.display())?;
+    let digest = match (pinned, &digests[..]) {
+        (Some(digest), _) if digests.contains(&digest) => digest,
+        (None, [only]) => *only,
+        (Some(_), _) => {
+            return Err(Failure::new("the bundle signs another digest").at(path.display()));
+        }
+        (None, _) => {
+            let several = Failure::new("the bundle does not sign one digest").at(path.display());
+            return Err(several.next("say which is meant: --digest sha256:..."));
+        }
+    };
+    Ok(ImageTrust::Settled(Trust::Signed(digest, signer)))
+}
+
+/// Whose signature of an image counts: keys', or somebody's certificate's.
+fn signed_by(arguments: &ShowArguments) -> Outcome<Option<SignedBy>> {
+    let keyless = &arguments.keyless;
+    if let (Some(root), Some(identity), Some(issuer)) =
+        (&keyless.sigstore_root, &keyless.certificate_identity, &keyless.certificate_oidc_issuer)
+    {
+        let identity = Identity::read(root, identity, issuer).or_fail(root.display())?;
+        return Ok(Some(SignedBy::Identity(identity.into())));
+    }
+    let keys = arguments.bundle_key.iter();
+    let keys = keys.map(|path| BundleKey::read(path).or_fail(path.display()));
+    let keys = keys.collect::<Outcome<Vec<_>>>()?;
+    Ok((!keys.is_empty()).then_some(SignedBy::Keys(keys)))
 }
 
 fn ima_keys(paths: &[PathBuf]) -> Outcome<Vec<PublicKey>> {
@@ -134,7 +142,7 @@ fn pinned(text: &str) -> Outcome<Sha256Digest> {
 struct Trusted<'a> {
     keys: Keyring,
     apk: Vec<ApkKey>,
-    image: Trust,
+    image: ImageTrust,
     arch: &'a str,
 }
 
@@ -144,11 +152,11 @@ impl Trusted<'_> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let ends = |suffix: &str| name.ends_with(suffix);
         if path.is_dir() {
-            return Layout::open(path)?.image(&self.image, self.arch, readers);
+            return self.image(&Layout::open(path)?, readers);
         }
         if ends(".tar") {
             let layout = Layout::open_archive(path, readers)?;
-            return layout.image(&self.image, self.arch, readers);
+            return self.image(&layout, readers);
         }
         if ends(".rpm") {
             return of_rpm(path, &self.keys, readers);
@@ -168,6 +176,16 @@ impl Trusted<'_> {
             () => Kind::List,
         };
         signed_file::read(path, kind, &self.keys, super::now_s(), readers)
+    }
+
+    fn image(&self, layout: &Layout, readers: &mut Readers) -> Result<PackageReading, Problem> {
+        match &self.image {
+            ImageTrust::Settled(trust) => layout.image(trust, self.arch, readers),
+            ImageTrust::Within(digest, by) => {
+                let trust = layout.signed(*digest, by, readers)?;
+                layout.image(&trust, self.arch, readers)
+            }
+        }
     }
 }
 
