@@ -104,11 +104,9 @@ impl Problem {
 fn told(refused: &[NotVouched]) -> String {
     const TOLD: usize = 3;
     let one = |not: &NotVouched| format!("sha256:{}: {}", not.what, not.why);
-    let mut text = refused.iter().take(TOLD).map(one).collect::<Vec<_>>().join("; ");
-    if refused.len() > TOLD {
-        text += &format!("; and {} more", refused.len() - TOLD);
-    }
-    text
+    let more = refused.len().saturating_sub(TOLD);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    refused.iter().take(TOLD).map(one).chain(more).collect::<Vec<_>>().join("; ")
 }
 
 /// Something that does not vouch, and why.

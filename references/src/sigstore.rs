@@ -126,9 +126,8 @@ impl SignedBy {
         readers: &mut Readers,
     ) -> Result<Signed, Problem> {
         match self {
-            Self::Keys(_) if keyless => Err(KeylessProblem::Older.into()),
+            _ if keyless => Err(KeylessProblem::Older.into()),
             Self::Keys(keys) => verify_payload(payload, signature, keys, readers),
-            Self::Identity(_) if keyless => Err(KeylessProblem::Older.into()),
             Self::Identity(_) => Err(KeylessProblem::ByKey.into()),
         }
     }

@@ -97,3 +97,77 @@ fn hash(archive: &mut Archive<'_>, buffer: &mut [u8]) -> Result<[u8; 32], Refusa
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An archive of entries: kind, path, target of a link, contents.
+    fn tar(entries: &[(u8, &str, &str, &str)]) -> Vec<u8> {
+        let mut octets = Vec::new();
+        for (kind, path, target, contents) in entries {
+            let mut head = [0; 512];
+            let mut put =
+                |at: usize, text: &str| head[at..at + text.len()].copy_from_slice(text.as_bytes());
+            put(0, path);
+            put(100, "0000644");
+            put(124, &format!("{:011o}", contents.len()));
+            put(148, "        ");
+            put(157, target);
+            put(257, "ustar\x0000");
+            head[156] = *kind;
+            let sum: u32 = head.iter().map(|octet| u32::from(*octet)).sum();
+            head[148..154].copy_from_slice(format!("{sum:06o}").as_bytes());
+            octets.extend_from_slice(&head);
+            octets.extend_from_slice(contents.as_bytes());
+            octets.resize(octets.len().next_multiple_of(512), 0);
+        }
+        octets.resize(octets.len() + 1024, 0);
+        octets
+    }
+
+    #[derive(Default)]
+    struct Paths(Vec<String>);
+
+    impl Sink for Paths {
+        fn say(&mut self, statement: &Statement<'_>) -> Result<(), Refusal> {
+            let Statement::File(file) = statement else { return Ok(()) };
+            self.0.push(format!("{} {:x}", String::from_utf8_lossy(file.path), file.digest[0]));
+            Ok(())
+        }
+    }
+
+    fn said(repeats: bool, entries: &[(u8, &str, &str, &str)]) -> Result<Vec<String>, Refusal> {
+        let tree = Tree { flags: &|_| 0, skip: &|_| false, repeats };
+        let (octets, mut paths) = (tar(entries), Paths::default());
+        tree.say(&mut Archive::new(&mut &octets[..]), &mut paths)?;
+        Ok(paths.0)
+    }
+
+    /// What unpacks it keeps the last, which is not what was told first.
+    #[test]
+    fn a_file_that_is_twice_in_an_archive_is_refused_where_one_alone_may_be() {
+        let twice = [(b'0', "./a", "", "one"), (b'0', "a", "", "two")];
+        assert_eq!(said(false, &twice), Err(Refusal::Twice));
+        assert_eq!(said(true, &twice).unwrap().len(), 2);
+        let linked = [(b'0', "a", "", "one"), (b'0', "b", "", "two"), (b'1', "b", "a", "")];
+        assert_eq!(said(false, &linked), Err(Refusal::Twice));
+    }
+
+    #[test]
+    fn a_hard_link_has_the_contents_of_an_earlier_file() {
+        let good = [(b'0', "a", "", "one"), (b'1', "b", "./a", "")];
+        assert_eq!(said(false, &good).unwrap(), ["/a 76", "/b 76"]);
+        for odd in [
+            // To what is not there, to itself, to what comes later, in a circle, out of the archive.
+            &[(b'1', "b", "a", "")][..],
+            &[(b'1', "b", "b", "")],
+            &[(b'1', "b", "a", ""), (b'0', "a", "", "one")],
+            &[(b'1', "a", "b", ""), (b'1', "b", "a", "")],
+        ] {
+            assert_eq!(said(true, odd), Err(Refusal::Missing), "{odd:?}");
+        }
+        let out = [(b'0', "a", "", "one"), (b'1', "b", "../a", "")];
+        assert_eq!(said(true, &out), Err(Refusal::Path));
+    }
+}

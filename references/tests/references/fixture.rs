@@ -40,11 +40,15 @@ chmod 755 %{buildroot}/usr/bin/sample
 ln -s sample %{buildroot}/usr/bin/alias
 echo setting > %{buildroot}/etc/sample.conf
 echo text > %{buildroot}/usr/share/doc/sample/README
+echo state > %{buildroot}/usr/share/doc/sample/state
+echo terms > %{buildroot}/usr/share/doc/sample/terms
 %files
 /usr/bin/sample
 /usr/bin/alias
 %config(noreplace) /etc/sample.conf
 %doc /usr/share/doc/sample/README
+%verify(not filedigest) /usr/share/doc/sample/state
+%license /usr/share/doc/sample/terms
 %ghost /var/log/sample.log
 ";
 

@@ -52,7 +52,11 @@ fn a_signed_package_vouches_for_what_rpm_lists() {
         };
         assert!(flags("/etc/sample.conf").has(FileFlags::CONFIG));
         assert!(flags("/usr/share/doc/sample/README").has(FileFlags::DOC));
-        assert!(!flags("/usr/bin/sample").has(FileFlags::CONFIG));
+        assert!(flags("/usr/share/doc/sample/state").has(FileFlags::NO_VERIFY));
+        assert!(flags("/usr/share/doc/sample/terms").has(FileFlags::LICENSE));
+        assert_eq!(flags("/usr/bin/sample"), FileFlags::default());
+        // Of a ghost nothing is known that could vouch.
+        assert!(reading.references.iter().all(|one| &*one.path != b"/var/log/sample.log"));
         let alias = reading.others.iter().find(|other| &*other.0 == b"/usr/bin/alias");
         assert_eq!(&*alias.unwrap().1, b"sample");
     }
