@@ -189,7 +189,7 @@ fn choose<'a>(parts: &'a [Part], only: &[String]) -> Result<Vec<&'a Part>> {
 fn list(parts: &[&Part]) {
     for part in parts {
         let required = if part.required { "" } else { " (optional)" };
-        println!("{:<14} {:>5} s  {}{required}", part.name, part.limit.as_secs(), part.about);
+        println!("{:<18} {:>5} s  {}{required}", part.name, part.limit.as_secs(), part.about);
     }
 }
 
@@ -264,14 +264,14 @@ fn command(repository: &Repository, step: &[&str]) -> Command {
 }
 
 fn print_table(lines: &[Line]) {
-    println!("\n{:<14} {:>8}  {:<8} why", "part", "seconds", "outcome");
+    println!("\n{:<18} {:>8}  {:<8} why", "part", "seconds", "outcome");
     for line in lines {
         let (word, why) = match &line.outcome {
             Outcome::Passed => ("passed", ""),
             Outcome::Failed(why) => ("FAILED", why.as_str()),
             Outcome::Skipped(why) => ("skipped", why.as_str()),
         };
-        println!("{:<14} {:>8.1}  {word:<8} {why}", line.part.name, line.took.as_secs_f64());
+        println!("{:<18} {:>8.1}  {word:<8} {why}", line.part.name, line.took.as_secs_f64());
     }
     let count = |of: fn(&Outcome) -> bool| lines.iter().filter(|line| of(&line.outcome)).count();
     let passed = count(|outcome| matches!(outcome, Outcome::Passed));
