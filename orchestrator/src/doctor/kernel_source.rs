@@ -1,7 +1,7 @@
 //! What the kernel source needs of a kernel, each looked at for itself.
 //!
-//! Configured is not active, and active is not attachable. The mends name the commands of the
-//! distribution at hand.
+//! Configured is not active, and active is not attachable; so the last check attaches a program. The
+//! mends name the commands of the distribution at hand.
 
 use std::path::Path;
 
@@ -11,13 +11,22 @@ use super::bad;
 use super::good;
 use super::read;
 
+#[cfg(feature = "kernel")]
+mod attaching;
+
 const LSM_LIST: &str = "/sys/kernel/security/lsm";
+const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+const LOCKDOWN_MEND: &str = "remove lockdown=confidentiality from the kernel's command line and \
+                             reboot; integrity is no hindrance";
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// All that can be looked at without loading a program.
 pub(super) fn examine() -> Vec<Check> {
     let distribution = Distribution::of(&read("/etc/os-release").unwrap_or_default());
-    [bpf_lsm(distribution), types(distribution), lockdown(), compiler(), bpffs()].into()
+    let mut checks =
+        vec![bpf_lsm(distribution), types(distribution), lockdown(), compiler(), bpffs()];
+    #[cfg(feature = "kernel")]
+    checks.push(attaching::examine(distribution));
+    checks
 }
 
 /// How a distribution changes the kernel's command line.
@@ -130,15 +139,15 @@ fn types(distribution: Distribution) -> Check {
 
 fn lockdown() -> Check {
     const NAME: &str = "kernel source: lockdown";
-    match read("/sys/kernel/security/lockdown") {
-        Some(modes) if modes.contains("[confidentiality]") => {
-            let mend = "remove lockdown=confidentiality from the kernel's command line and reboot; \
-                        integrity is no hindrance";
-            bad(NAME, Health::Limited, "confidentiality: BPF may not read the kernel", mend)
-        }
-        Some(modes) => good(NAME, modes),
-        None => good(NAME, "not active"),
+    if is_confidential() {
+        let found = "confidentiality: BPF may not read the kernel";
+        return bad(NAME, Health::Limited, found, LOCKDOWN_MEND);
     }
+    good(NAME, read(LOCKDOWN).unwrap_or_else(|| "not active".into()))
+}
+
+fn is_confidential() -> bool {
+    read(LOCKDOWN).is_some_and(|modes| modes.contains("[confidentiality]"))
 }
 
 /// Hooks are attached by trampolines, which only compiled programs have.

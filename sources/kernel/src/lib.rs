@@ -7,6 +7,7 @@
 //! [`Launch`] -> [`Prepared`] -> [`Running`]; [`programs`] loads and unloads what all namespaces
 //! share, [`full_programs`] what those of the profile `full` want besides.
 
+pub mod attach;
 mod content;
 mod describe;
 pub mod full_programs;
@@ -27,3 +28,4 @@ pub use launch::Prepared;
 pub use launch::Running;
 pub use namespace::NamespaceCounts;
 pub use programs::KernelError;
+pub use sys::Errno;
