@@ -37,6 +37,7 @@ pub(crate) fn parts() -> Vec<Part> {
         vsock(),
         kernel_decisions(),
         kernel_files(),
+        kernel_check(),
     ];
     // First what the rest is built with.
     std::iter::once(packages()).chain(lint::parts()).chain(own).collect()
@@ -366,6 +367,25 @@ fn kernel_files() -> Part {
         lane: Lane::Main,
         needs: vec![Need::Asked("it takes many minutes of emulation"), Need::Root],
         steps: [quixote, run].map(words).into(),
+    }
+}
+
+fn kernel_check() -> Part {
+    let build = "cargo build --release --package kernel-source --examples";
+    let run = "cargo xtask vm --timeout 1500 --kernel 6.1 --kernel 6.12 -- /usr/bin/python3 \
+               conformance/run_kernel_check.py";
+    Part {
+        name: "kernel-check",
+        about: "the programs' own encoder comes to every vector's coefficient, in both kernels",
+        limit: Duration::from_secs(3600),
+        required: false,
+        lane: Lane::Aside,
+        needs: vec![
+            Need::Asked("it takes minutes of emulation"),
+            Need::Root,
+            Need::File("conformance/run_kernel_check.py"),
+        ],
+        steps: [build, run].map(words).into(),
     }
 }
 
