@@ -155,7 +155,7 @@ fn run_aside<'a>(
 }
 
 /// Prints what a part aside has printed.
-fn shown<'a>((line, output): (Line<'a>, Option<File>)) -> Line<'a> {
+fn shown((line, output): (Line<'_>, Option<File>)) -> Line<'_> {
     head(line.part);
     let copy = |mut file: File| {
         file.rewind()?;
