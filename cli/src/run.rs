@@ -107,6 +107,9 @@ fn cannot_run(error: &RunError, workload: &Workload) -> Failure {
         None if matches!(error, RunError::MissingHooks(_)) => {
             failure.next("learn it on this kernel, or say --allow-missing-hooks")
         }
+        None if matches!(error, RunError::UserIsOfTheKernel) => {
+            failure.next("run quixote itself as that user, or give --source kernel")
+        }
         None if matches!(error, RunError::FullIsOfTheKernel) => {
             failure.next("give --source kernel, as root")
         }

@@ -125,6 +125,9 @@ fn start_portable(
     if workload.rules.profile == Profile::Full {
         return Err(RunError::FullIsOfTheKernel);
     }
+    if workload.user.is_some() {
+        return Err(RunError::UserIsOfTheKernel);
+    }
     let rules = workload.rules.clone();
     let mut launch = portable_source::Launch::new(workload.command.clone());
     launch.digest_paths = Arc::new(move |path| rules.wants_digest(path));
@@ -137,6 +140,10 @@ fn start_kernel(
     agent: &Arc<dyn NamespaceAgent>,
 ) -> Result<RunningSource, RunError> {
     let mut launch = kernel_source::Launch::new(workload.command.clone());
+    if let Some(user) = &workload.user {
+        let account = kernel_source::Account::parse(user);
+        launch.account = Some(account.map_err(kernel_source::LaunchError::Account)?);
+    }
     launch.mode = workload.mode;
     launch.on_violation = workload.on_violation;
     launch.profile = workload.rules.profile;

@@ -60,6 +60,9 @@ use crate::unfinished::Unfinished;
 pub struct Workload {
     /// Program and arguments.
     pub command: Vec<OsString>,
+    /// Whose credentials it has under the kernel source, `NAME|UID[:GID]`; the orchestrator's if
+    /// `None`.
+    pub user: Option<String>,
     /// The namespace's name; see [`crate::control::checked_name`].
     pub name: String,
     /// What an event outside the model means.
@@ -125,6 +128,9 @@ pub enum RunError {
     #[cfg(feature = "kernel")]
     #[error(transparent)]
     KernelSource(#[from] kernel_source::LaunchError),
+    /// Another user's credentials, under the portable source.
+    #[error("the portable source runs a workload as whoever runs quixote")]
+    UserIsOfTheKernel,
     /// The kernel source was asked for, and is not part of this program.
     #[error("this quixote was built without the kernel source")]
     NoKernelSource,

@@ -48,6 +48,7 @@ fn alone() -> MutexGuard<'static, ()> {
 fn workload_of(name: &str, tma: &Tma, mode: Mode, model: &[Digest], script: &str) -> Workload {
     Workload {
         command: ["/bin/sh", "-c", script].iter().map(OsString::from).collect(),
+        user: None,
         name: format!("{name}-{}", std::process::id()),
         mode,
         on_violation: OnViolation::Deny,

@@ -54,6 +54,10 @@ pub(crate) struct RunArguments {
     /// Where the events come from
     #[arg(long, value_enum, value_name = "SOURCE", default_value_t)]
     pub(crate) source: SourceChoice,
+    /// Run the workload as this user, with its groups (or with GID alone), and without a way to gain
+    /// privileges: as if that user ran quixote. Needs --source kernel, and root
+    #[arg(long, value_name = "NAME|UID[:GID]", value_hint = ValueHint::Username)]
+    pub(crate) user: Option<String>,
     /// End with the summary as one JSON object on stdout
     #[arg(long)]
     pub(crate) json: bool,

@@ -115,6 +115,7 @@ fn run_once(
 ) -> Outcome<Finished> {
     let workload = Workload {
         command: arguments.run.command.clone(),
+        user: arguments.run.user.clone(),
         name: name.into(),
         mode: Mode::Free,
         on_violation: OnViolation::Deny,

@@ -74,6 +74,7 @@ impl PreparedModel {
         let header = self.model.header();
         Ok(Workload {
             command: run.command.clone(),
+            user: run.user.clone(),
             name: super::name_of(run, Some(header.workload.as_str()))?,
             mode,
             on_violation,

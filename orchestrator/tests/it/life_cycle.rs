@@ -19,6 +19,7 @@ use tsem::Rules;
 fn run(name: &str, mode: Mode, model: &[Digest], command: &[&str]) -> Finished {
     let workload = Workload {
         command: command.iter().map(OsString::from).collect(),
+        user: None,
         name: format!("{name}-{}", std::process::id()),
         mode,
         on_violation: OnViolation::Deny,

@@ -27,6 +27,8 @@ use tsem::Mode;
 use tsem::OnViolation;
 use tsem::Profile;
 
+use crate::account::Account;
+use crate::account::AccountError;
 use crate::full_programs;
 use crate::maps::Maps;
 use crate::namespace::Namespace;
@@ -51,7 +53,10 @@ pub enum LaunchError {
     /// The kernel source cannot be used here.
     #[error(transparent)]
     Kernel(#[from] KernelError),
-    /// The child could not be made.
+    /// The account that the workload is to have.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The child could not be made, or could not take the account's credentials.
     #[error("the workload's process could not be made: {0}")]
     Fork(io::Error),
     /// The workload could not be executed, or was not allowed to be.
@@ -74,6 +79,8 @@ pub enum OnOrphaned {
 pub struct Launch {
     /// The program, looked up in `PATH` where it has no slash, and its arguments.
     pub command: Vec<OsString>,
+    /// Whose credentials the workload has, and no way to more of them; `None` for our own.
+    pub account: Option<Account>,
     /// What an event outside the model means; the agent has the same.
     pub mode: Mode,
     /// What a violation does besides; the agent has the same.
@@ -97,6 +104,7 @@ impl Launch {
     pub fn new(command: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self {
             command: command.into_iter().map(Into::into).collect(),
+            account: None,
             mode: Mode::Free,
             on_violation: OnViolation::Untrust,
             on_orphaned: OnOrphaned::default(),
@@ -151,8 +159,11 @@ impl Prepared {
     pub fn start(self, agent: Arc<dyn Agent>) -> Result<Running, LaunchError> {
         sys::become_subreaper();
         let Self { launch, namespace } = self;
-        let (mut child, spawned) = WaitingChild::spawn(&launch.command)?;
-        let pid = child.pid()?;
+        let (mut child, spawned) = WaitingChild::spawn(&launch.command, launch.account)?;
+        let pid = match child.pid() {
+            Ok(pid) => pid,
+            Err(error) => return Err(LaunchError::Fork(why_not(spawned, error))),
+        };
         let pidfd = sys::pidfd_open(pid).map_err(|errno| LaunchError::Fork(errno.into()))?;
         namespace.adopt(pidfd.as_fd())?;
         let none: DigestPaths = Arc::new(|_| false);
@@ -193,16 +204,18 @@ type Spawned = std::thread::JoinHandle<io::Result<()>>;
 impl WaitingChild {
     /// The standard library returns from spawning when the exec has happened or failed, so that
     /// goes on in a thread of its own.
-    fn spawn(words: &[OsString]) -> Result<(Self, Spawned), LaunchError> {
+    fn spawn(words: &[OsString], account: Option<Account>) -> Result<(Self, Spawned), LaunchError> {
         let (reports, report) = io::pipe().map_err(LaunchError::Fork)?;
         let (wait, go) = io::pipe().map_err(LaunchError::Fork)?;
         let mut command = Command::new(program(words));
         command.arg0(words.first().cloned().unwrap_or_default());
         command.args(words.iter().skip(1));
         let (told, waited, closed) = (report.as_raw_fd(), wait.as_raw_fd(), go.as_raw_fd());
-        // SAFETY: the closure makes system calls on numbers and its own stack, nothing else.
+        let assume = move || account.as_ref().map_or(Ok(()), Account::assume);
+        // SAFETY: the closure makes system calls on numbers, on memory that was made before the
+        // fork, and on its own stack, nothing else.
         unsafe {
-            command.pre_exec(move || wait_for_go(told, waited, closed));
+            command.pre_exec(move || assume().and_then(|()| wait_for_go(told, waited, closed)));
         }
         let spawned = std::thread::spawn(move || {
             let spawned = command.spawn().map(drop);
@@ -212,15 +225,20 @@ impl WaitingChild {
         Ok((Self { reports, go }, spawned))
     }
 
-    fn pid(&mut self) -> Result<u32, LaunchError> {
+    fn pid(&mut self) -> io::Result<u32> {
         let mut octets = [0; 4];
-        self.reports.read_exact(&mut octets).map_err(LaunchError::Fork)?;
+        self.reports.read_exact(&mut octets)?;
         Ok(u32::from_ne_bytes(octets))
     }
 
     fn go(&mut self) -> Result<(), LaunchError> {
         self.go.write_all(b"g").map_err(LaunchError::Fork)
     }
+}
+
+/// What kept a child from telling its number: what spawning it came to, if anything.
+fn why_not(spawned: Spawned, told: io::Error) -> io::Error {
+    spawned.join().ok().and_then(Result::err).unwrap_or(told)
 }
 
 /// Looked up here: the search by exec(3) would be events of the workload.
@@ -286,5 +304,57 @@ impl Running {
     /// What the programs counted.
     pub fn counts(&self) -> NamespaceCounts {
         self.server.namespace.counts()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status_of(pid: u32, name: &str) -> Vec<String> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().map(Into::into).collect()
+    }
+
+    #[test]
+    fn a_child_has_the_accounts_credentials_before_it_is_one_of_the_namespace() {
+        assert!(
+            status_of(std::process::id(), "Uid:")[1] == "0",
+            "only root can start a workload here"
+        );
+        let account = Account { uid: 65534, gid: 65533, groups: vec![7, 9] };
+        let words = ["/bin/sh".into(), "-c".into(), "exit 0".into()];
+        let (mut child, spawned) = WaitingChild::spawn(&words, Some(account)).unwrap();
+        let pid = child.pid().unwrap();
+        assert_eq!(status_of(pid, "Uid:"), ["65534"; 4]);
+        assert_eq!(status_of(pid, "Gid:"), ["65533"; 4]);
+        assert_eq!(status_of(pid, "Groups:"), ["7", "9"]);
+        assert_eq!(status_of(pid, "CapEff:"), ["0000000000000000"]);
+        assert_eq!(status_of(pid, "CapPrm:"), ["0000000000000000"]);
+        assert_eq!(status_of(pid, "NoNewPrivs:"), ["1"]);
+        child.go().unwrap();
+        spawned.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn without_an_account_a_child_has_ours() {
+        let (mut child, spawned) = WaitingChild::spawn(&["/bin/true".into()], None).unwrap();
+        let pid = child.pid().unwrap();
+        let own = std::process::id();
+        for name in ["Uid:", "Gid:", "Groups:", "CapEff:", "NoNewPrivs:"] {
+            assert_eq!(status_of(pid, name), status_of(own, name), "{name}");
+        }
+        child.go().unwrap();
+        spawned.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_told() {
+        let (mut child, spawned) = WaitingChild::spawn(&["/no/such".into()], None).unwrap();
+        child.pid().unwrap();
+        child.go().unwrap();
+        let error = spawned.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

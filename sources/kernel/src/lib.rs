@@ -7,6 +7,7 @@
 //! [`Launch`] -> [`Prepared`] -> [`Running`]; [`programs`] loads and unloads what all namespaces
 //! share, [`full_programs`] what those of the profile `full` want besides.
 
+mod account;
 pub mod attach;
 mod content;
 mod describe;
@@ -21,6 +22,8 @@ mod shared_memory;
 mod sys;
 mod wire;
 
+pub use account::Account;
+pub use account::AccountError;
 pub use launch::Launch;
 pub use launch::LaunchError;
 pub use launch::OnOrphaned;

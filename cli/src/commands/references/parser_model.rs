@@ -62,6 +62,7 @@ fn lesson(arguments: &ParserModelArguments) -> Outcome<LearnArguments> {
         profile: None,
         anew: true,
         run: RunArguments {
+            user: None,
             name: Some("reference-parser".to_owned()),
             tma: Tma::Orchestrator,
             source: arguments.source,
