@@ -26,33 +26,45 @@ def locality(text):
 
 
 class Quixote:
-    """One model of one workload: its files lie in `home`, which belongs to `account`."""
+    """One model of one workload of an account's, under one source: its files lie in `home`."""
 
-    def __init__(self, binary, home, account, environment):
+    def __init__(self, binary, home, account, environment, source="portable"):
         self.binary = Path(binary).resolve()
         self.home = Path(home)
-        self.account = account
+        self.source = source
+        # The kernel source is root's, and gives the workload the account's credentials.
+        self.account = "root" if source == "kernel" else account
+        self.user = ["--user", account] if account != self.account else []
         # Nothing of this machine's own models, keys and records is used or changed.
         places = {"QUIXOTE_STATE_DIR": "state", "QUIXOTE_RUNTIME_DIR": "run", "QUIXOTE_TRUST_DIR": "trust"}
         self.environment = {**environment, **{variable: f"{home}/{place}" for variable, place in places.items()}}
         self.model = self.home / "workload.model"
         self.key = self.home / "test.key"
-        fresh_directory(self.home, account)
+        fresh_directory(self.home, self.account)
         if TMA.split(":")[0] in ("serial", "unix", "vsock"):
             self.run("provision", "--tma", TMA)
 
-    def learn(self, summary, command, name):
-        options = ["-o", self.model, "--runs", "1", "--accept-rules", "all", "--name", name, "--summary", summary]
-        options += ["--tma", TMA, "--source", LEARN_SOURCE]
-        return self.line("learn", *options, "--", *command)
+    def learn(self, summary, command, name, rules=None):
+        """Under the proposed rules, or under `rules` and no others."""
+        options = ["-o", self.model, "--runs", "1", "--accept-rules", "all" if rules is None else "none"]
+        options += [word for rule in rules or [] for word in ("--rule", rule)]
+        return self.line("learn", *options, *self.run_options(summary, name), "--", *command)
 
     def monitor(self, summary, command, name):
-        options = ["--name", name, "--summary", summary, "--tma", TMA, "--source", SOURCE]
-        return self.line("monitor", *options, self.model, "--", *command)
+        return self.line("monitor", *self.run_options(summary, name), self.model, "--", *command)
 
     def enforce(self, summary, command, name, on_violation="deny"):
-        options = ["--on-violation", on_violation, "--name", name, "--summary", summary, "--tma", TMA, "--source", SOURCE]
+        options = ["--on-violation", on_violation, *self.run_options(summary, name)]
         return self.line("enforce", *options, self.model, "--", *command)
+
+    def run_options(self, summary, name):
+        return ["--name", name, "--summary", summary, "--tma", TMA, "--source", self.source, *self.user]
+
+    def take(self, model):
+        """Makes a model from elsewhere the one that is signed and used from here on."""
+        shutil.copy(model, self.model)
+        if os.geteuid() == 0:
+            shutil.chown(self.model, self.account)
 
     def line(self, *arguments):
         return as_account(self.account, [self.binary, *arguments])

@@ -39,6 +39,7 @@ REQUEST_LIMIT_S = 15
 START_LIMIT_S = 30
 # A record is fetched from the agent before the end, over a slow line where there is one.
 STOP_LIMIT_S = 60
+SETTLE_LIMIT_S = 1.5
 
 
 @dataclasses.dataclass
@@ -141,7 +142,7 @@ class Range:
         return Path("/etc/shadow") if self.workload.account == "root" else self.workdir / "private/shadow"
 
     def await_victim(self, started):
-        deadline = time.monotonic() + START_LIMIT_S
+        deadline = time.monotonic() + self.bench.patience * START_LIMIT_S
         while time.monotonic() < deadline and started.running():
             if self.fetch("GET", "/") == "nothing to see":
                 return
@@ -167,10 +168,9 @@ class Range:
             "intruder": base64.b64encode((self.workdir / "attacker/intruder").read_bytes()).decode(),
         }
 
-    @staticmethod
-    def fetch(method, path, body=None):
+    def fetch(self, method, path, body=None):
         """The response's text; empty when there is none, which is what a victim that was killed answers."""
-        connection = http.client.HTTPConnection(*VICTIM, timeout=REQUEST_LIMIT_S)
+        connection = http.client.HTTPConnection(*VICTIM, timeout=self.bench.patience * REQUEST_LIMIT_S)
         try:
             connection.request(method, path, body)
             return connection.getresponse().read().decode(errors="replace")
@@ -186,9 +186,9 @@ class Range:
             path = self.workdir / effect["file"]
             return path.exists() and re.search(effect["contains"], path.read_text()) is not None
         if "listener" in effect:
-            return settles(lambda: re.search(effect["listener"].encode(), attacker.heard))
+            return settles(lambda: re.search(effect["listener"].encode(), attacker.heard), self.bench.patience * SETTLE_LIMIT_S)
         if "outside_dead" in effect:
-            return settles(lambda: not attacker.outside.running())
+            return settles(lambda: not attacker.outside.running(), self.bench.patience * SETTLE_LIMIT_S)
         raise run_corpus.Failure(f"unknown effect: {effect}")
 
     def stop(self, started):
@@ -196,7 +196,7 @@ class Range:
             orders = os.open(self.workdir / "orders", os.O_RDWR)
             os.write(orders, b"stop\n")
             with contextlib.suppress(subprocess.TimeoutExpired):
-                started.process.wait(STOP_LIMIT_S)
+                started.process.wait(self.bench.patience * STOP_LIMIT_S)
             os.close(orders)
         if started.running():
             started.process.kill()
@@ -208,7 +208,7 @@ class Range:
             subprocess.run(["umount", "-l", target], check=False)
 
 
-def settles(condition, limit_s=1.5):
+def settles(condition, limit_s):
     """What takes effect a moment after the response."""
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
@@ -234,7 +234,7 @@ class Trial:
     def __init__(self, options):
         workload = run_corpus.Workload(ATTACKS, options.account)
         self.options = options
-        self.bench = run_corpus.Bench(workload, options.logs)
+        self.bench = run_corpus.Bench(workload, options.logs, options.patience)
         self.range = Range(self.bench)
         self.corpus_outcome = run_corpus.Outcome(workload.name)
         self.quixote = None
@@ -319,9 +319,13 @@ def parse_options():
     parser.add_argument("--runs", type=int, default=1, help="monitored runs of the good behaviour")
     parser.add_argument("--logs", type=Path, default=run_corpus.LOGS)
     parser.add_argument("--tma", type=quixote_cli.locality, default="orchestrator", help="where the agent runs, as quixote has it")
+    parser.add_argument("--learn-source", choices=run_corpus.SOURCES, default="portable", help="where events come from when learning")
+    parser.add_argument("--source", choices=run_corpus.SOURCES, default="portable", help="and afterwards; `kernel` needs a kernel that has it")
+    parser.add_argument("--patience", type=int, default=1, help="multiplies every limit of time, for an emulated machine")
     parser.add_argument("--json", type=Path, help="write the report here as well")
     options = parser.parse_args()
     quixote_cli.TMA = options.tma
+    quixote_cli.LEARN_SOURCE, quixote_cli.SOURCE = options.learn_source, options.source
     return options
 
 

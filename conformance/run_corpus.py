@@ -86,15 +86,16 @@ class Workload:
 class Bench:
     """Runs one workload again and again, each time in a fresh directory."""
 
-    def __init__(self, workload, logs):
+    def __init__(self, workload, logs, patience=1):
         self.workload = workload
+        self.patience = patience
         self.logs = logs / workload.name
         self.environment = process_tree.clean_environment(workload.workdir)
 
     def prepare(self, log):
         command = [str(part) for part in [*self.workload.script("prepare.sh"), self.workload.account]]
         started = process_tree.Started(command, log, preparing_environment(self.environment))
-        if started.wait(PREPARE_LIMIT_S) != 0:
+        if started.wait(self.patience * PREPARE_LIMIT_S) != 0:
             raise Failure(f"prepare.sh failed: {last_line(started)}")
 
     def run(self, label, wrap):
@@ -112,7 +113,7 @@ class Bench:
         main = process_tree.Started(wrap(self.workload.modeled()), f"{log}.main", self.environment)
         if self.workload.is_service:
             self.expect_ok(label, "users.sh", f"{log}.users", service=main)
-        status = main.wait(RUN_LIMIT_S)
+        status = main.wait(self.patience * RUN_LIMIT_S)
         if status != 0:
             raise Failure(f"{label}: {ended(status)}: {last_line(main)}")
         if not self.workload.is_service:
@@ -121,11 +122,13 @@ class Bench:
     def expect_ok(self, label, script, log, service=None):
         command = process_tree.as_account(self.workload.account, self.workload.script(script))
         started = process_tree.Started(command, log, self.environment)
-        deadline = started.began + RUN_LIMIT_S
+        limit_s = self.patience * RUN_LIMIT_S
+        deadline = started.began + limit_s
         while service is not None and started.running() and service.running() and time.monotonic() < deadline:
             time.sleep(0.05)
         # Users of a service that has ended have no reason to take long.
-        limit_s = RUN_LIMIT_S if service is None else time.monotonic() - started.began + ENDING_LIMIT_S
+        if service is not None:
+            limit_s = time.monotonic() - started.began + self.patience * ENDING_LIMIT_S
         status = started.wait(limit_s)
         if service is not None and status != 0 and not service.running() and service.process.returncode != 0:
             raise Failure(f"{label}: the service ended: {last_line(service)}")
@@ -144,11 +147,16 @@ class Conformance:
         workload = bench.workload
         home = WORKDIRS / "models" / workload.name
         WORKDIRS.mkdir(parents=True, exist_ok=True)
-        self.quixote = Quixote(binary, home, workload.account, bench.environment)
-        self.bench.environment = self.quixote.environment
+        self.learner = Quixote(binary, home, workload.account, bench.environment, quixote_cli.LEARN_SOURCE)
+        self.quixote = self.learner
+        if quixote_cli.SOURCE != quixote_cli.LEARN_SOURCE:
+            home = home.with_name(f"{home.name}-{quixote_cli.SOURCE}")
+            self.quixote = Quixote(binary, home, workload.account, bench.environment, quixote_cli.SOURCE)
 
     def all_phases(self):
         self.learn()
+        if self.quixote is not self.learner:
+            self.quixote.take(self.learner.model)
         self.quixote.sign()
         (self.bench.logs / "explain.txt").write_text(self.quixote.explain())
         self.monitor()
@@ -157,7 +165,7 @@ class Conformance:
     def learn(self):
         """As users are told to: until a run shows nothing new."""
         for number in range(1, self.options.learn_runs + MORE_LEARN_RUNS + 1):
-            summary = self.modeled_run(f"learn-{number}", self.quixote.learn)
+            summary = self.modeled_run(f"learn-{number}", self.learner, self.learner.learn)
             self.outcome.learned_runs = number
             self.outcome.coefficients = summary.get("coefficients", 0)
             converged = summary["learned"]["convergence"]["outlook"] != "varying"
@@ -167,7 +175,7 @@ class Conformance:
 
     def monitor(self):
         for number in range(1, self.options.runs + 1):
-            summary = self.modeled_run(f"monitor-{number}", self.quixote.monitor)
+            summary = self.modeled_run(f"monitor-{number}", self.quixote, self.quixote.monitor)
             self.expect_clean(f"monitor-{number}", summary)
             self.outcome.monitored_runs = number
             self.outcome.events = summary.get("events", 0)
@@ -176,11 +184,12 @@ class Conformance:
                 raise Failure(f"monitor-{number}: another state: {summary['state']}")
 
     def enforce(self):
-        summary = self.modeled_run("enforce", self.quixote.enforce)
+        summary = self.modeled_run("enforce", self.quixote, self.quixote.enforce)
         self.expect_clean("enforce", summary)
 
-    def modeled_run(self, label, command_line):
-        path = self.quixote.home / f"{label}.summary.json"
+    def modeled_run(self, label, quixote, command_line):
+        path = quixote.home / f"{label}.summary.json"
+        self.bench.environment = quixote.environment
         name = f"corpus-{self.bench.workload.folder.name}-{label}"
         self.bench.run(label, lambda modeled: command_line(path, modeled, name))
         summary = read_summary(path)
@@ -243,7 +252,7 @@ def run_one(workload, options, logs):
     outcome = Outcome(workload.name)
     began = time.monotonic()
     try:
-        bench = Bench(workload, logs)
+        bench = Bench(workload, logs, options.patience)
         if options.bare:
             bench.run("bare", lambda command: process_tree.as_account(workload.account, command))
         else:
@@ -282,6 +291,7 @@ def parse_options():
     parser.add_argument("--tma", type=quixote_cli.locality, default="orchestrator", help="where the agent runs, as quixote has it")
     parser.add_argument("--learn-source", choices=SOURCES, default="portable", help="where events come from when learning")
     parser.add_argument("--source", choices=SOURCES, default="portable", help="and afterwards; `kernel` needs a kernel that has it")
+    parser.add_argument("--patience", type=int, default=1, help="multiplies every limit of time, for an emulated machine")
     parser.add_argument("--json", type=Path, help="write the report here as well")
     options = parser.parse_args()
     quixote_cli.TMA = options.tma
