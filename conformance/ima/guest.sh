@@ -14,28 +14,41 @@ umask 022
 mkdir -p /tmp/work && cd /tmp/work
 cp -r "$prepared"/* . && chmod 644 references.jsonl
 
-# 1. The list since boot, under the kernel's own policy tcb: both forms say the same, and the TPM agrees in each bank.
-tries=0
-while :; do
-    cat $ima/binary_runtime_measurements > binary
-    cat $ima/ascii_runtime_measurements > ascii
-    for bank in sha1 sha256 sha384 sha512; do echo "$bank:$(tr A-F a-f < $tpm/pcr-$bank/10)"; done > tpm
-    for pcr in $(seq 0 23); do
-        printf 'PCR-%02d: %s\n' "$pcr" "$(sed 's/../& /g' $tpm/pcr-sha256/$pcr)"
-    done > pcrs
-    for bank in sha1 sha256 sha384 sha512; do echo "$bank:$(tr A-F a-f < $tpm/pcr-$bank/10)"; done > after
-    "$quixote" references ima predict-pcr $padded binary > from-binary
-    "$quixote" references ima predict-pcr $padded ascii > from-ascii
-    cmp -s tpm after && cmp -s tpm from-binary && cmp -s from-binary from-ascii && break
-    tries=$((tries + 1)); [ $tries -lt 5 ] || { cat tpm from-binary from-ascii; fail "PCR 10 is not what the list leads to"; }
-done
-ok "PCR 10 of the TPM is what both forms of the kernel's list lead to, in 4 banks ($(wc -l < ascii) records)"
-evmctl ima_measurement --ignore-violations --verify-bank=sha256 --pcrs sha256,pcrs binary > evmctl.out 2>&1 ||
-    { cat evmctl.out pcrs; fail "evmctl does not take the list that we take"; }
+# The list since boot under the kernel's own policy tcb, both forms of it, and the TPM's PCRs of the same moment.
+snapshot() { # name
+    tries=0
+    while :; do
+        cat $ima/binary_runtime_measurements > "$1.binary"
+        cat $ima/ascii_runtime_measurements > "$1.ascii"
+        for bank in sha1 sha256 sha384 sha512; do echo "$bank:$(tr A-F a-f < $tpm/pcr-$bank/10)"; done > "$1.tpm"
+        for pcr in $(seq 0 23); do
+            printf 'PCR-%02d: %s\n' "$pcr" "$(sed 's/../& /g' $tpm/pcr-sha256/$pcr)"
+        done > "$1.pcrs"
+        for bank in sha1 sha256 sha384 sha512; do echo "$bank:$(tr A-F a-f < $tpm/pcr-$bank/10)"; done > after
+        "$quixote" references ima predict-pcr $padded "$1.binary" > from-binary
+        "$quixote" references ima predict-pcr $padded "$1.ascii" > from-ascii
+        cmp -s "$1.tpm" after && cmp -s "$1.tpm" from-binary && cmp -s from-binary from-ascii && break
+        tries=$((tries + 1)); [ $tries -lt 5 ] || { cat "$1.tpm" from-binary from-ascii; fail "PCR 10 is not what the list leads to"; }
+    done
+}
+
+# 1. Some more of what the packages have, a module of the kernel's among it; then the list so far.
+find /usr/lib/locale/C.utf8 -type f -exec cat {} + > /dev/null
+modprobe dummy || fail "the module dummy cannot be loaded"
+snapshot boot
+ok "PCR 10 of the TPM is what both forms of the kernel's list lead to, in 4 banks ($(wc -l < boot.ascii) records)"
+evmctl ima_measurement --ignore-violations --verify-bank=sha256 --pcrs sha256,boot.pcrs boot.binary > evmctl.out 2>&1 ||
+    { cat evmctl.out boot.pcrs; fail "evmctl does not take the list that we take"; }
 ok "evmctl agrees on the list since boot"
-sed '1d;s/^\(.\{60\}\)./\1x/' ascii > changed
+sed '1d;s/^\(.\{60\}\)./\1x/' boot.ascii > changed
 ! "$quixote" references ima predict-pcr changed > /dev/null 2>&1 || fail "a changed list was read"
 ok "a changed list is refused"
+# What the verifier on the host has to find: a program with one more octet, one that lies elsewhere, and one of nobody's.
+printf 'x' >> /usr/bin/factor && factor 6 > /dev/null
+cp /usr/bin/shuf /usr/local/bin/elsewhere && /usr/local/bin/elsewhere -n 1 < /dev/null
+printf '#!/bin/sh\n:\n' > /usr/local/bin/nobodys && chmod 755 /usr/local/bin/nobodys && /usr/local/bin/nobodys
+snapshot tampered
+echo "snapshots: $(tar -cz boot.* tampered.* | base64 -w 0)"
 
 # 2. Predicted before it is measured.
 mount -t tmpfs tmpfs /opt

@@ -407,8 +407,8 @@ fn upgrade() -> Part {
 fn ima() -> Part {
     Part {
         name: "ima",
-        about: "predicted measurements, PCRs and signatures hold on Debian's kernels with a TPM",
-        limit: Duration::from_secs(240),
+        about: "a boot's whole list, predicted measurements, PCRs and signatures hold on Debian's kernels with a TPM",
+        limit: Duration::from_secs(3600),
         required: false,
         lane: Lane::Main,
         needs: vec![
