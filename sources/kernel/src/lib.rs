@@ -10,7 +10,9 @@
 mod account;
 pub mod attach;
 mod content;
+pub mod cost;
 mod describe;
+mod foretold;
 pub mod full_programs;
 mod launch;
 mod maps;
