@@ -153,7 +153,6 @@ fn start_kernel(
         launch.digest_paths = Some(Arc::new(move |path: &[u8]| rules.wants_digest(path)));
     }
     let rules = workload.rules.clone();
-    launch.foretells = !rules.names.is_empty() || !rules.references.is_empty();
     launch.unruled = Arc::new(move |cell| tsem::is_hashed_as_described(cell, &rules));
     Ok(RunningSource::Kernel(launch.prepare()?.start(agent.clone())?))
 }

@@ -13,7 +13,6 @@ use tsem::Value;
 use tsem::coefficient;
 use tsem::decode_cell;
 use tsem::decode_coe;
-use tsem::encode_cell;
 
 use crate::wire;
 use crate::wire::Message;
@@ -31,16 +30,6 @@ pub(crate) fn event(message: &Message<'_>) -> Result<Description, DecodeError> {
     };
     let targets = target.into_iter().collect();
     Ok(Description { process: ProcessId(message.process), pid: message.pid, coe, cell, targets })
-}
-
-/// The coefficient of an event that is not an exec's, as the kernel computes it for the process of a
-/// message.
-pub(crate) fn coefficient_of(message: &Message<'_>, cell: &Cell) -> Option<Digest> {
-    let identity = TaskIdentity { parent: message.parent_id, task: message.task_id };
-    let mut octets = Vec::new();
-    encode_cell(cell, &mut octets).ok()?;
-    let (coe, digest) = (Digest::of(&[message.coe]), Digest::of(&[&octets]));
-    Some(coefficient(cell.kind, identity, coe, digest))
 }
 
 /// Whether the coefficient that the kernel computed is the one of the encoding it sent.

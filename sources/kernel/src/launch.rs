@@ -95,9 +95,6 @@ pub struct Launch {
     pub digest_paths: Option<DigestPaths>,
     /// Whether the model's rules leave an event as it is described.
     pub unruled: Arc<dyn Fn(&Cell) -> bool + Send + Sync>,
-    /// Whether rules may allow what hooks decide that cannot wait: making directories and links is
-    /// then told to the agent before.
-    pub foretells: bool,
     /// Computes every coefficient in the kernel too, and counts a difference as a loss.
     pub compare: bool,
 }
@@ -115,7 +112,6 @@ impl Launch {
             coefficients: Vec::new(),
             digest_paths: None,
             unruled: Arc::new(|_| false),
-            foretells: false,
             compare: false,
         }
     }
@@ -138,7 +134,6 @@ impl Launch {
             coefficients: &self.coefficients,
             digests: self.digest_paths.is_some(),
             compare: self.compare,
-            foretells: self.foretells,
             full,
             patience: PATIENCE,
         };

@@ -10,9 +10,7 @@
 mod account;
 pub mod attach;
 mod content;
-pub mod cost;
 mod describe;
-mod foretold;
 pub mod full_programs;
 mod launch;
 mod maps;

@@ -61,8 +61,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) coefficients: &'a [Digest],
     pub(crate) digests: bool,
     pub(crate) compare: bool,
-    /// Calls whose event a rule may allow are told before their hooks.
-    pub(crate) foretells: bool,
     /// With the events of the profile `full`.
     pub(crate) full: bool,
     pub(crate) patience: Duration,
@@ -106,8 +104,7 @@ impl Namespace {
         maps.namespaces.clear(slot);
         let generation =
             maps.namespaces.word(slot, at::GENERATION).fetch_add(1, Ordering::AcqRel) + 1;
-        let mut coefficients = plan.coefficients.to_vec();
-        coefficients.sort_unstable();
+        let coefficients = plan.coefficients.to_vec();
         let full = plan.full;
         let namespace = Self { maps, ring, slot, generation, full, coefficients };
         namespace.fill(plan)?;
@@ -118,8 +115,7 @@ impl Namespace {
     fn fill(&self, plan: &Plan<'_>) -> Result<(), KernelError> {
         for coefficient in &self.coefficients {
             let key = wire::coefficient_key(self.slot, self.generation, coefficient);
-            let entry = [wire::ENTRY_OF_MODEL];
-            self.maps.model.update(&key, &entry, MapFlags::ANY).map_err(failed("model"))?;
+            self.maps.model.update(&key, &[1], MapFlags::ANY).map_err(failed("model"))?;
         }
         let pid = std::process::id().to_ne_bytes();
         let slot = self.slot.to_ne_bytes();
@@ -130,7 +126,6 @@ impl Namespace {
         let flags = flag(plan.digests, wire::NAMESPACE_DIGESTS)
             | flag(untrusts, wire::NAMESPACE_UNTRUSTS)
             | flag(plan.compare, wire::NAMESPACE_COEFFICIENTS)
-            | flag(plan.foretells, wire::NAMESPACE_FORETELLS)
             | flag(plan.on_orphaned == OnOrphaned::Kill, wire::NAMESPACE_KILL_ORPHANED);
         let mode = match plan.mode {
             Mode::Free => 1,
@@ -179,23 +174,6 @@ impl Namespace {
         if let Err(error) = self.maps.answers.update(&key, &answer, MapFlags::ANY) {
             tracing::error!(target: "dev", %error, "an answer is lost");
         }
-    }
-
-    /// Lets a hook that cannot wait find a coefficient that a rule allows. Whether it was added: the
-    /// model's own are there.
-    pub(crate) fn foretell(&self, coefficient: &Digest) -> bool {
-        if self.coefficients.binary_search(coefficient).is_ok() {
-            return false;
-        }
-        let key = wire::coefficient_key(self.slot, self.generation, coefficient);
-        // Without it the hook refuses.
-        self.maps.model.update(&key, &[wire::ENTRY_FORETOLD], MapFlags::ANY).is_ok()
-    }
-
-    /// Takes back what was foretold.
-    pub(crate) fn forget(&self, coefficient: &Digest) {
-        let key = wire::coefficient_key(self.slot, self.generation, coefficient);
-        let _ = self.maps.model.delete(&key);
     }
 
     /// Nothing of this process is allowed without asking from now on.

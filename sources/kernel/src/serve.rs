@@ -24,8 +24,6 @@ use tsem::Verdict;
 
 use crate::content;
 use crate::describe;
-use crate::foretold;
-use crate::foretold::Foretold;
 use crate::mount_source;
 use crate::namespace;
 use crate::namespace::FIRST;
@@ -54,7 +52,6 @@ pub(crate) struct Server {
     pub(crate) digest_paths: DigestPaths,
     pub(crate) first_pid: u32,
     processes: Mutex<HashMap<u64, u32>>,
-    foretold: Mutex<Foretold>,
     ending: Mutex<Vec<u32>>,
     reported: Mutex<u64>,
     progress: Mutex<Progress>,
@@ -94,7 +91,6 @@ impl Server {
             digest_paths,
             first_pid,
             processes: Mutex::new([(FIRST.0, first_pid)].into()),
-            foretold: Mutex::default(),
             ending: Mutex::default(),
             reported: Mutex::default(),
             progress: Mutex::default(),
@@ -132,9 +128,6 @@ impl Server {
             if !self.end_untold() {
                 break;
             }
-        }
-        for coefficient in lock(&self.foretold).drain() {
-            self.namespace.forget(&coefficient);
         }
         self.report_losses();
         self.note(|progress| progress.all_ended = true);
@@ -203,7 +196,6 @@ impl Server {
             MessageType::Committed => self.agent.exec_settled(process, ExecOutcome::Committed),
             MessageType::Failed => self.agent.exec_settled(process, ExecOutcome::Failed),
             MessageType::Lost => self.agent.lost(Some(process), Loss::Unreadable),
-            MessageType::Foretell => self.foretell(&message),
         }
     }
 
@@ -287,7 +279,6 @@ impl Server {
     /// The kernel has decided; the agent judges the same event, for the record. Where it would
     /// have allowed what the kernel refused, by a rule, that is a loss.
     fn told(&self, message: &Message<'_>) {
-        self.call_is_over(message.tid);
         let Some((event, _)) = self.describe(message) else { return };
         let verdict = self.agent.judge(&event);
         let denied = message.flags & wire::DENIED != 0;
@@ -300,38 +291,8 @@ impl Server {
         }
     }
 
-    /// A call begins whose hook cannot wait: what only a rule allows is made known to the hook.
-    fn foretell(&self, message: &Message<'_>) {
-        self.call_is_over(message.tid);
-        if let Some(event) = self.foretold_event(message)
-            && self.agent.would_allow(&event)
-            && let Some(coefficient) = describe::coefficient_of(message, &event.cell)
-            && self.namespace.foretell(&coefficient)
-        {
-            lock(&self.foretold).expect(message.tid, coefficient, &event.cell);
-        }
-        self.namespace.answer(message.sequence, Verdict::Allow as u32, 0);
-    }
-
-    fn foretold_event(&self, message: &Message<'_>) -> Option<Description> {
-        lock(&self.processes).insert(message.process, message.pid);
-        let cell = foretold::event(message.cell, message.tid)?;
-        let coe = tsem::decode_coe(message.coe).ok()?;
-        let (process, pid) = (ProcessId(message.process), message.pid);
-        Some(Description { process, pid, coe, cell, targets: Vec::new() })
-    }
-
-    fn call_is_over(&self, tid: u32) {
-        if let Some(coefficient) = lock(&self.foretold).over(tid) {
-            self.namespace.forget(&coefficient);
-        }
-    }
-
     fn tell_effects(&self, event: &Description) {
         for effect in describe::effects(&event.cell) {
-            for coefficient in lock(&self.foretold).void(&effect) {
-                self.namespace.forget(&coefficient);
-            }
             self.agent.effect(event.process, &effect);
         }
     }

@@ -48,15 +48,10 @@ pub(crate) fn pidfd_kill(pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 /// Opens what a path names below `root`, as for a process whose root that is; nothing happens to it.
-/// `flags` may hold `O_NOFOLLOW`.
-pub(crate) fn open_in_root(
-    root: BorrowedFd<'_>,
-    path: &CStr,
-    flags: i32,
-) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
     // SAFETY: all zeros is a valid value of the structure, and means no options.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-    how.flags = (libc::O_PATH | libc::O_CLOEXEC | flags) as u64;
+    how.flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
     how.resolve = libc::RESOLVE_IN_ROOT;
     let size = size_of::<libc::open_how>();
     // SAFETY: path and structure outlive the call; the descriptor is new and nobody else's.
@@ -66,15 +61,6 @@ pub(crate) fn open_in_root(
         let fd = check(libc::syscall(number, root.as_raw_fd(), path.as_ptr(), how, size))?;
         Ok(OwnedFd::from_raw_fd(fd as i32))
     }
-}
-
-/// The kind of file system that something is on.
-pub(crate) fn file_system(held: BorrowedFd<'_>) -> Result<u32, Errno> {
-    // SAFETY: all zeros is a valid value of the structure, which the call fills in.
-    let mut status: libc::statfs = unsafe { std::mem::zeroed() };
-    // SAFETY: the structure outlives the call.
-    check(unsafe { libc::fstatfs(held.as_raw_fd(), &raw mut status) } as i64)?;
-    Ok(status.f_type as u32)
 }
 
 /// Orphans of the namespace become our children.

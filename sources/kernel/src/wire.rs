@@ -25,8 +25,6 @@ pub(crate) enum MessageType {
     Failed,
     /// An event could not be described.
     Lost,
-    /// A call begins; a task waits until what may be foretold of it is.
-    Foretell,
 }
 
 /// [`Message::flags`].
@@ -46,11 +44,6 @@ pub(crate) const NAMESPACE_DIGESTS: u32 = 4;
 pub(crate) const NAMESPACE_UNTRUSTS: u32 = 8;
 pub(crate) const NAMESPACE_KILL_ORPHANED: u32 = 16;
 pub(crate) const NAMESPACE_COEFFICIENTS: u32 = 32;
-pub(crate) const NAMESPACE_FORETELLS: u32 = 64;
-
-/// Values of the map `model`.
-pub(crate) const ENTRY_OF_MODEL: u8 = 1;
-pub(crate) const ENTRY_FORETOLD: u8 = 2;
 
 /// Bits of the task's flags.
 pub(crate) const TASK_FULL: u32 = 16;
@@ -120,7 +113,7 @@ impl<'a> Message<'a> {
 
 impl MessageType {
     fn of(number: u32) -> Option<Self> {
-        const ALL: [MessageType; 8] = [
+        const ALL: [MessageType; 7] = [
             MessageType::Judge,
             MessageType::Told,
             MessageType::Forked,
@@ -128,7 +121,6 @@ impl MessageType {
             MessageType::Committed,
             MessageType::Failed,
             MessageType::Lost,
-            MessageType::Foretell,
         ];
         ALL.get((number as usize).checked_sub(1)?).copied()
     }
@@ -209,7 +201,7 @@ mod tests {
         assert_eq!(message.coefficient.0[0], 9);
         octets[44] = 4;
         assert!(Message::read(&octets).is_none(), "shorter than it says");
-        octets[0] = 9;
+        octets[0] = 8;
         assert!(Message::read(&octets).is_none(), "of no type");
     }
 }

@@ -11,7 +11,7 @@
 #define TS_COMPAT 2
 
 struct pt_regs___x86 {
-	unsigned long bx, cx, dx, si, di, r8, r10, orig_ax;
+	unsigned long bx, cx, dx, si, di, r10, orig_ax;
 } PRESERVED;
 
 struct pt_regs___arm64 {

@@ -220,19 +220,23 @@ static __noinline int unjudged(struct task *task, struct scratch *s, struct name
 	return -EPERM;
 }
 
-/* Sends a message and waits for its answer; flags of the answer, or an error for all but leave. */
-static __noinline int wait_for_answer(struct task *task, struct scratch *s, struct namespace *ns,
-				      __u32 type, __u32 kind)
+/* Asks the orchestrator and waits. Sleeps. */
+static __noinline int ask(struct task *task, struct scratch *s, struct namespace *ns, __u32 kind)
 {
 	struct waiting w = {};
 
+	if (ns->flags & NAMESPACE_ORPHANED) {
+		count(&ns->denied);
+		return -EPERM;
+	}
 	w.key.slot = task->slot;
 	w.key.sequence = __sync_fetch_and_add(&ns->sequence, 1) + 1;
 	w.until = bpf_ktime_get_ns() + ns->patience_ns;
-	write_message(task, s, type, kind);
+	write_message(task, s, MESSAGE_JUDGE, kind);
 	s->message.sequence = w.key.sequence;
 	if (send(task, s)) {
 		count(&ns->dropped);
+		count(&ns->denied);
 		return -EPERM;
 	}
 	count(&ns->waited);
@@ -240,26 +244,16 @@ static __noinline int wait_for_answer(struct task *task, struct scratch *s, stru
 	if (w.outcome != OUTCOME_ANSWERED) {
 		if (w.outcome != OUTCOME_KILLED)
 			count(&ns->late);
+		count(&ns->denied);
 		return -EPERM;
 	}
 	bpf_map_delete_elem(&answers, &w.key);
 	if (w.answer.flags & ANSWER_UNTRUST)
 		task->flags |= TASK_UNTRUSTED;
-	return w.answer.verdict == VERDICT_ALLOW ? w.answer.flags & ANSWER_CACHE : -EPERM;
-}
-
-/* Asks the orchestrator. Sleeps. */
-static __noinline int ask(struct task *task, struct scratch *s, struct namespace *ns, __u32 kind)
-{
-	int answer = -EPERM;
-
-	if (!(ns->flags & NAMESPACE_ORPHANED))
-		answer = wait_for_answer(task, s, ns, MESSAGE_JUDGE, kind);
-	if (answer < 0) {
-		count(&ns->denied);
-		return -EPERM;
-	}
-	return answer ? 1 : 0;
+	if (w.answer.verdict == VERDICT_ALLOW)
+		return w.answer.flags & ANSWER_CACHE ? 1 : 0;
+	count(&ns->denied);
+	return -EPERM;
 }
 
 /* For hooks that can sleep. */
@@ -297,7 +291,6 @@ static __noinline int decide_now(struct task *task, struct scratch *s, struct na
 				 __u32 kind)
 {
 	struct coefficient_key *known = &s->known;
-	const __u8 *entry;
 	__u32 yes = 1;
 	int keyed, enforcing, untrusted, good;
 
@@ -316,9 +309,7 @@ static __noinline int decide_now(struct task *task, struct scratch *s, struct na
 	known->slot = task->slot;
 	known->generation = ns->generation;
 	__builtin_memcpy(known->coefficient, s->message.coefficient, 32);
-	entry = bpf_map_lookup_elem(&model, known);
-	/* What was foretold of a task goes by the name that the kernel has for it. */
-	good = entry && (!(task->flags & TASK_UNNAMED) || *entry == ENTRY_FORETOLD);
+	good = !(task->flags & TASK_UNNAMED) && bpf_map_lookup_elem(&model, known) != NULL;
 	enforcing = ns->mode == MODE_ENFORCING;
 	if (enforcing && untrusted && (ns->flags & NAMESPACE_UNTRUSTS))
 		good = 0;

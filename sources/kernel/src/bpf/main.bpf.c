@@ -13,8 +13,7 @@
  *      and the task waits in the hook for the answer to its sequence number (decide.bpf.h). No
  *      answer in time is a denial;
  *   4. where the hook cannot sleep, the coefficient is computed here (sha256.bpf.h) and looked up
- *      in the map `model`; the orchestrator is told what was decided. What a rule may allow there was
- *      asked when the call began (foretell.bpf.c).
+ *      in the map `model`; the orchestrator is told what was decided.
  *
  * The events of the profile `full` are a set of programs of its own (full.bpf.c).
  *
@@ -41,7 +40,6 @@
 #include "border.bpf.h"
 #include "file.bpf.c"
 #include "inode.bpf.c"
-#include "foretell.bpf.c"
 #include "attribute.bpf.c"
 #include "mount.bpf.c"
 #include "socket.bpf.c"

@@ -21,7 +21,6 @@ enum message_type {
 	MESSAGE_COMMITTED = 5,
 	MESSAGE_FAILED = 6, /* an exec that was allowed did not happen */
 	MESSAGE_LOST = 7, /* an event could not be described */
-	MESSAGE_FORETELL = 8, /* a call begins; a task waits for what may be foretold of it */
 };
 
 /* Bits of message.flags. */
@@ -91,10 +90,6 @@ struct answer {
 	__u32 flags;
 };
 
-/* Entries of the map `model`. */
-#define ENTRY_OF_MODEL 1
-#define ENTRY_FORETOLD 2
-
 enum mode {
 	MODE_UNUSED = 0,
 	MODE_FREE = 1,
@@ -109,7 +104,6 @@ enum mode {
 #define NAMESPACE_UNTRUSTS 8u /* a process is untrusted after a violation */
 #define NAMESPACE_KILL_ORPHANED 16u
 #define NAMESPACE_COEFFICIENTS 32u /* computed here for every event, to be compared */
-#define NAMESPACE_FORETELLS 64u /* rules may allow what is decided without waiting */
 
 struct namespace {
 	__u32 mode;
