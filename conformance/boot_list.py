@@ -141,7 +141,7 @@ class Packages:
         self.files = [path for path in self.files if path]
         root = self.guest_root(home / "system")
         # Only these: what else lies in the folder is of another run.
-        mine = home / "debs"
+        mine = home / "vouching"
         mine.mkdir()
         for path in self.files:
             (mine / path.name).symlink_to(path)
