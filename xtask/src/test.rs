@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check of the project, in one table.
 //!
-//! First what builds, then what runs what was built; parts that wait for an emulated processor run aside. What is
-//! tested is the development build, in which an overflow is a panic; `--only release` is the same with the release
+//! First what builds, then what runs what was built; parts that wait for an emulated processor run aside, from when what
+//! they run is there. What is tested is the development build, in which an overflow is a panic; `--only release` is the same with the release
 //! build. A new check is one more entry here.
 
 use crate::chore::Lane;
@@ -13,10 +13,10 @@ use std::time::Duration;
 /// The parts of the chore.
 pub(crate) fn parts() -> Vec<Part> {
     let own = [
-        workspace(),
-        program(),
         machine(),
         kernel_matrix(),
+        workspace(),
+        program(),
         kernel_source(),
         mcu(),
         stubdomain(),
