@@ -113,7 +113,7 @@ static __always_inline int has_writer(struct inode *inode)
  * For hooks that can sleep; `inode` is a pointer that may be handed on to helpers.
  *
  * The entry is made before the content is read and must be the same one afterwards: who opens the
- * file for writing meanwhile has taken it away. A file that is just being opened cannot be read
+ * file for writing meanwhile has taken it away, and nobody had it open before. A file that is just being opened cannot be read
  * yet; the orchestrator does it then, and knows the inode by its entry.
  */
 static __always_inline void put_digest(struct scratch *s, struct file *file, struct inode *inode,
@@ -121,7 +121,8 @@ static __always_inline void put_digest(struct scratch *s, struct file *file, str
 {
 	struct content *now = &s->content, *kept;
 	struct inode *holder;
-	__u64 born;
+	__u64 born, fresh;
+	int quiet;
 
 	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
 		return;
@@ -138,11 +139,15 @@ static __always_inline void put_digest(struct scratch *s, struct file *file, str
 		set_digest(s, now->digest);
 		return;
 	}
-	born = bpf_ktime_get_ns();
+	quiet = holder && !has_writer(holder);
+	/* One birth for all who read at the same time: only a writer ends it, with the entry. */
+	fresh = bpf_ktime_get_ns();
+	born = __sync_val_compare_and_swap(&kept->born, 0, fresh);
+	if (!born)
+		born = fresh;
 	/* Where the file below is not known yet, it will be when this entry is looked at again. */
 	if (holder)
 		kept->valid = 0;
-	kept->born = born;
 	if (!may_read || !read_digest(s, file)) {
 		s->message.flags |= WANTS_DIGEST;
 		s->message.born = born;
@@ -150,7 +155,7 @@ static __always_inline void put_digest(struct scratch *s, struct file *file, str
 	}
 	set_digest(s, now->digest);
 	kept = bpf_inode_storage_get(&contents, inode, 0, 0);
-	if (!kept || kept->born != born || !holder || has_writer(holder))
+	if (!kept || kept->born != born || !quiet || has_writer(holder))
 		return;
 	now->born = born;
 	now->valid = 1;
