@@ -89,14 +89,18 @@ impl<'a> Header<'a> {
 
     fn checked(index: &'a [u8], data: &'a [u8], kind: Kind) -> Result<Self, Refusal> {
         let (region_entries, region_data) = region(index, data, kind)?;
-        let header = Self { index, data, region_entries, region_data };
-        header.check_entries()?;
+        let mut header = Self { index, data, region_entries, region_data };
+        header.check_entries(kind)?;
+        if kind == Kind::Signature {
+            // Nobody signed it, inside its region or not, and rpm takes either.
+            header.region_entries = index.len() / ENTRY;
+        }
         Ok(header)
     }
 
     /// Every entry but the region's: known type, aligned, in ascending order, clear of each other
-    /// and of the region's trailer.
-    fn check_entries(&self) -> Result<(), Refusal> {
+    /// and of the region's trailer. What stands outside a signed region has its data outside as well.
+    fn check_entries(&self, kind: Kind) -> Result<(), Refusal> {
         let trailer = self.region_data - ENTRY;
         let mut end = 0;
         for (number, entry) in self.entries().enumerate().skip(1) {
@@ -111,7 +115,8 @@ impl<'a> Header<'a> {
                 return Err(Refusal::Overlap);
             }
             end = start + self.length(&entry, start)?;
-            let inside = number < self.region_entries;
+            let listed = number < self.region_entries;
+            let inside = listed || kind == Kind::Signature && start < self.region_data;
             if inside && end > trailer || !inside && start < self.region_data {
                 return Err(Refusal::Overlap);
             }

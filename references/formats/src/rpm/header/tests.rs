@@ -82,6 +82,26 @@ fn every_bound_of_rpm_is_kept() {
 }
 
 #[test]
+fn a_signature_header_is_read_whatever_its_region_spans() {
+    // Found by mutation: rpm takes a region that names fewer entries than there are, and their data inside it.
+    let short = |region: u32| {
+        let mut octets = sample();
+        let trailer = octets.len() - ENTRY;
+        set(&mut octets, at(0), region);
+        set(&mut octets, trailer, region);
+        set(&mut octets, trailer + 8, -(2 * ENTRY as i32) as u32);
+        octets
+    };
+    let octets = short(tag::HEADER_SIGNATURES);
+    let header = Header::read(&octets, Kind::Signature).unwrap();
+    assert_eq!(header.string(tag::NAME).unwrap(), Some(&b"name"[..]));
+    assert_eq!(header.int32s(tag::EPOCH).unwrap().unwrap().next(), Some(7));
+    // In a header that is signed, nothing hides there.
+    let octets = short(tag::HEADER_IMMUTABLE);
+    assert_eq!(Header::read_bare(&octets[8..], Kind::Stored).err(), Some(Refusal::Overlap));
+}
+
+#[test]
 fn what_stands_outside_the_region_is_no_value() {
     // In the database: the region as signed, and one more entry for a name that is not signed.
     let signed = built(&[(tag::VERSION, STRING, 1, b"1\0")]);
