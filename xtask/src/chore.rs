@@ -55,6 +55,11 @@ pub(crate) struct Part {
     pub(crate) steps: Vec<Vec<&'static str>>,
 }
 
+/// A step from its command line; no word of it holds a blank.
+pub(crate) fn words(line: &'static str) -> Vec<&'static str> {
+    line.split_whitespace().collect()
+}
+
 /// Where a part runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {

@@ -6,6 +6,7 @@
 use crate::chore::Lane;
 use crate::chore::Need;
 use crate::chore::Part;
+use crate::chore::words;
 use std::time::Duration;
 
 /// The parts of the chore; `test` begins with them.
@@ -34,7 +35,7 @@ fn clippy() -> Part {
         required: true,
         lane: Lane::Main,
         needs: vec![],
-        steps: vec![command.split(' ').collect()],
+        steps: vec![words(command)],
     }
 }
 
@@ -47,7 +48,7 @@ fn deny() -> Part {
         required: false,
         lane: Lane::Main,
         needs: vec![Need::Program("cargo-deny")],
-        steps: vec![command.split(' ').collect()],
+        steps: vec![words(command)],
     }
 }
 

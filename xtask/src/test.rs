@@ -1,12 +1,14 @@
 //! `cargo xtask test`: every check of the project, in one table.
 //!
-//! First what builds, then what runs what was built; parts that wait for an emulated processor run aside, from when what
-//! they run is there. What is tested is the development build, in which an overflow is a panic; `--only release` is the same with the release
-//! build. A new check is one more entry here.
+//! First what builds, then what runs what was built; parts that wait for an emulated processor run
+//! aside, from when what they run is there. What is tested is the development build, in which an
+//! overflow is a panic; `--only release` is the same with the release build. A new check is one more
+//! entry here.
 
 use crate::chore::Lane;
 use crate::chore::Need;
 use crate::chore::Part;
+use crate::chore::words;
 use crate::lint;
 use std::time::Duration;
 
@@ -41,10 +43,6 @@ pub(crate) fn parts() -> Vec<Part> {
     ];
     // First what the rest is built with.
     std::iter::once(packages()).chain(lint::parts()).chain(own).collect()
-}
-
-fn words(line: &'static str) -> Vec<&'static str> {
-    line.split_whitespace().collect()
 }
 
 /// The command with $QUIXOTE as the part `program` built it.

@@ -113,8 +113,8 @@ static __always_inline int has_writer(struct inode *inode)
  * For hooks that can sleep; `inode` is a pointer that may be handed on to helpers.
  *
  * The entry is made before the content is read and must be the same one afterwards: who opens the
- * file for writing meanwhile has taken it away, and nobody had it open before. A file that is just being opened cannot be read
- * yet; the orchestrator does it then, and knows the inode by its entry.
+ * file for writing meanwhile has taken it away, and nobody had it open before. A file that is just
+ * being opened cannot be read yet; the orchestrator does it then, and knows the inode by its entry.
  */
 static __always_inline void put_digest(struct scratch *s, struct file *file, struct inode *inode,
 				       int may_read)
