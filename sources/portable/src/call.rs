@@ -223,7 +223,7 @@ impl Call {
         let process = self.process();
         let cell = Cell { kind, values };
         let event = Description { process: process.id, pid: process.pid, coe, cell, targets };
-        match self.supervisor.agent.judge(&event) {
+        match self.supervisor.judge(&event) {
             Verdict::Allow => Ok(()),
             Verdict::Deny => Err(Refusal::Errno(libc::EPERM)),
             Verdict::Kill => Err(Refusal::Kill),

@@ -7,6 +7,7 @@
 
 mod bpf;
 mod call;
+mod changes;
 mod credentials;
 mod crew;
 mod digest;

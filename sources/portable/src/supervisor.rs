@@ -20,12 +20,15 @@ use std::time::Duration;
 use std::time::Instant;
 
 use tsem::Agent;
+use tsem::Description;
 use tsem::Loss;
+use tsem::Verdict;
 
 use crate::call::Call;
 use crate::call::Handled;
 use crate::call::Outcome;
 use crate::call::Refusal;
+use crate::changes::Changes;
 use crate::credentials::field;
 use crate::crew::Crew;
 use crate::crew::Hire;
@@ -60,6 +63,7 @@ pub(crate) struct Supervisor {
     pub(crate) listener: Listener,
     pub(crate) processes: ProcessTable,
     pub(crate) digests: Digests,
+    pub(crate) changes: Changes,
     pub(crate) digest_paths: DigestPaths,
     /// The root directory that the first process started with.
     pub(crate) root: OwnedFd,
@@ -139,6 +143,14 @@ impl Ends {
 }
 
 impl Supervisor {
+    /// Asks the agent, once it has heard of every change of the names that the event is about.
+    pub(crate) fn judge(&self, event: &Description) -> Verdict {
+        for place in event.places() {
+            self.changes.settled(&place.path);
+        }
+        self.agent.judge(event)
+    }
+
     /// Takes over a first process that waits for its exec.
     pub(crate) fn start(
         agent: Arc<dyn Agent>,
@@ -157,6 +169,7 @@ impl Supervisor {
             agent,
             listener,
             digests: Digests::default(),
+            changes: Changes::default(),
             digest_paths,
             root: sys::open(b"/", libc::O_PATH | libc::O_DIRECTORY)?,
             roots_vary: AtomicBool::new(false),

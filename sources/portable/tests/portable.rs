@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use portable_source::Launch;
 use portable_source::LaunchError;
@@ -32,6 +33,9 @@ use tsem::Loss;
 use tsem::ProcessId;
 use tsem::Value;
 use tsem::Verdict;
+
+/// What makes such a path takes long to be told of.
+const TOLD_LATE: &[u8] = b"-told-late";
 
 /// Records everything; denies what its rule says.
 struct Recorder {
@@ -46,6 +50,8 @@ struct Log {
     parents: HashMap<ProcessId, ProcessId>,
     alive: Vec<ProcessId>,
     made: Vec<Vec<u8>>,
+    /// How many events had been judged when each of `made` was told.
+    made_after: Vec<usize>,
     lost: usize,
 }
 
@@ -102,7 +108,13 @@ impl Agent for Recorder {
     }
     fn effect(&self, _: ProcessId, effect: &Effect<'_>) {
         if let Effect::Made(path) = effect {
-            self.log().made.push(path.to_vec());
+            if path.ends_with(TOLD_LATE) {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            let mut log = self.log();
+            let judged = log.events.len();
+            log.made.push(path.to_vec());
+            log.made_after.push(judged);
         }
     }
     fn lost(&self, _: Option<ProcessId>, _: Loss) {

@@ -366,7 +366,7 @@ fn committed(
         let cell = Cell { kind: EventKind::MmapFile, values };
         let (coe, pid) = (pending.coe, process.pid);
         let event = Description { process: process.id, pid, coe, cell, targets: Vec::new() };
-        match supervisor.agent.judge(&event) {
+        match supervisor.judge(&event) {
             Verdict::Allow => {}
             Verdict::Deny => {
                 process.kill();

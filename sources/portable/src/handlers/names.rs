@@ -129,6 +129,7 @@ fn make_entry(
     values.extend(more);
     call.judge(event, values)?;
     sys::umask(umask);
+    let _changing = call.supervisor.changes.begin(&place.path);
     call.as_caller(make)?;
     call.effect(&Effect::Made(&place.path));
     Ok(Outcome::Value(0))
@@ -170,6 +171,7 @@ fn make_link(call: &Call, from: (i32, u64), to: (i32, u64), flags: i32) -> Handl
     let place = entry.place()?;
     let described = held::describe(call, &object, &sys::fstat(object.as_fd())?)?;
     call.judge(EventKind::InodeLink, vec![described.into(), Value::Path(place.clone())])?;
+    let _changing = call.supervisor.changes.begin(&place.path);
     call.as_caller(|| inode_calls::link(object.as_fd(), entry.parent.as_fd(), &entry.name))?;
     call.effect(&Effect::Made(&place.path));
     Ok(Outcome::Value(0))
@@ -247,9 +249,10 @@ fn remove(call: &Call, mut entry: Entry, victim: Status, flags: i32) -> Handled 
     let event = if as_directory { EventKind::InodeRmdir } else { EventKind::InodeUnlink };
     let place = entry.place()?;
     call.judge(event, vec![Value::Path(place.clone())])?;
-    let changing = held::names_change();
+    let _changing = call.supervisor.changes.begin(&place.path);
+    let names = held::names_change();
     call.as_caller(|| inode_calls::unlinkat(entry.parent.as_fd(), &entry.name, flags))?;
-    drop(changing);
+    drop(names);
     call.effect(&Effect::Removed(&place.path));
     Ok(Outcome::Value(0))
 }

@@ -206,6 +206,7 @@ fn create(call: &Call, request: &Request, parent: &OwnedFd, name: &[u8]) -> Hand
         | libc::O_NOFOLLOW
         | libc::O_NOCTTY;
     sys::umask(umask);
+    let _changing = call.supervisor.changes.begin(&place.path);
     let opened =
         call.as_caller(|| sys::openat(parent.as_fd(), name, flags, request.mode & 0o7777))?;
     call.effect(&Effect::Made(&place.path));

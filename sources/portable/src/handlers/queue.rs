@@ -96,6 +96,7 @@ fn create(call: &Call, request: &Request) -> Handled {
     let flags = request.flags | libc::O_CREAT | libc::O_EXCL;
     let mode = request.mode & 0o7777;
     let attributes = request.attributes.as_ref();
+    let _changing = call.supervisor.changes.begin(&place.path);
     let queue = call.as_caller(|| sys::mq_open(&request.name, flags, mode, attributes))?;
     call.effect(&Effect::Made(&place.path));
     Ok(handed(queue))
@@ -112,8 +113,11 @@ pub(crate) fn mq_unlink(call: &Call) -> Handled {
         return Err(guards::refused(call));
     }
     may_unlink(call, &name)?;
-    call.judge(EventKind::InodeUnlink, vec![Value::Path(place_of(&name))])?;
+    let place = place_of(&name);
+    call.judge(EventKind::InodeUnlink, vec![Value::Path(place.clone())])?;
+    let _changing = call.supervisor.changes.begin(&place.path);
     call.as_caller(|| sys::mq_unlink(&name))?;
+    call.effect(&Effect::Removed(&place.path));
     Ok(Outcome::Value(0))
 }
 

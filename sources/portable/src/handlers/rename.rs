@@ -175,12 +175,13 @@ impl Renaming {
             return Err(Refusal::Errno(libc::EBUSY));
         }
         let Self { from: old, to: new, flags, places: (from, to), .. } = self;
-        let changing = held::names_change();
+        let _changing = call.supervisor.changes.begin_both([&from.path, &to.path]);
+        let names = held::names_change();
         call.as_caller(|| {
             let (from, to) = (old.parent.as_fd(), new.parent.as_fd());
             inode_calls::renameat2((from, &old.name), (to, &new.name), flags)
         })?;
-        drop(changing);
+        drop(names);
         tell(call, &from.path, &to.path, flags);
         Ok(Outcome::Value(0))
     }

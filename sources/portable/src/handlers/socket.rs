@@ -114,6 +114,7 @@ fn bind_path(call: &Call, held: &Held, path: &[u8]) -> Handled {
     let values = [Value::Path(place.clone()), Value::Number(mode.into()), Value::Number(0)];
     call.judge(EventKind::InodeMknod, values.into())?;
     let raw = RawAddress::of_unix_path(&name);
+    let _changing = call.supervisor.changes.begin(&place.path);
     call.as_caller(|| {
         sys::umask(umask);
         let bound = socket_calls::bind_in(parent.as_fd(), held.fd.as_fd(), raw.octets());

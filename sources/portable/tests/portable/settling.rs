@@ -288,3 +288,18 @@ fn memory_is_not_made_executable_unseen_beside_another_process_in_it() {
         assert_eq!(unseen, !seen, "{:?}", agent.told());
     }
 }
+
+/// Others see a directory before the agent has heard that it was made.
+#[test]
+fn nothing_is_judged_below_a_name_before_its_making_is_told() {
+    let path = scratch("below-told-late");
+    let _ = std::fs::remove_dir_all(&path);
+    let script = "mkdir $0 & until [ -d $0 ]; do :; done; : > $0/f; wait; rm -r $0";
+    let agent = Recorder::new(allow);
+    assert_eq!(run(&agent, &["/bin/sh", "-c", script, &path]).unwrap(), 0);
+    let log = agent.log();
+    let made = log.made.iter().position(|made| *made == path.as_bytes()).unwrap();
+    let below = format!("inode_create {path}/f");
+    let judged = log.events.iter().position(|event| super::tell(event) == below).unwrap();
+    assert!(log.made_after[made] <= judged, "judged as event {judged}: {:?}", log.made_after);
+}
