@@ -17,11 +17,15 @@ mod show;
 mod verify_attestation;
 
 use crate::arguments::Command;
+use crate::arguments::references::ReferencesCommand;
 use crate::exit::Status;
 use crate::failure::Outcome;
 
 /// Does what is asked.
 pub(crate) fn run(command: Command) -> Outcome<Status> {
+    if reaches_programs(&command) {
+        kernel::enter()?;
+    }
     match command {
         Command::Learn(arguments) => learn::run(&arguments),
         Command::Model { command } => model::run(&command),
@@ -38,5 +42,16 @@ pub(crate) fn run(command: Command) -> Outcome<Status> {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { directory } => man::run(directory.as_deref()),
+    }
+}
+
+/// Commands that have to do with the kernel source's programs, or may.
+fn reaches_programs(command: &Command) -> bool {
+    match command {
+        Command::References { command } => matches!(command, ReferencesCommand::ParserModel(_)),
+        Command::Learn(_) | Command::Monitor(_) | Command::Enforce(_) | Command::Kernel { .. } => {
+            true
+        }
+        _ => false,
     }
 }

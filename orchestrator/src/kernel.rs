@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// What is loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is the answer to a question of its own")]
 pub struct KernelStatus {
     /// Whether this program has the kernel source at all.
     pub built_in: bool,
@@ -19,6 +20,10 @@ pub struct KernelStatus {
     pub missing_hooks: Vec<String>,
     /// Namespaces that run under them.
     pub namespaces: usize,
+    /// Whether root outside is locked out of them until the next boot.
+    pub lockdown: bool,
+    /// What the kernel's own lockdown is at; `None` where it has none.
+    pub kernel_lockdown: Option<String>,
 }
 
 #[cfg(feature = "kernel")]
@@ -30,7 +35,12 @@ pub use without_kernel::*;
 mod with_kernel {
     use super::KernelStatus;
     pub use kernel_source::KernelError;
+    use kernel_source::full_programs;
+    use kernel_source::lockdown;
     use kernel_source::programs;
+    use std::io;
+    use std::path::PathBuf;
+    use tsem::Profile;
 
     /// What is loaded.
     pub fn status() -> KernelStatus {
@@ -43,6 +53,8 @@ mod with_kernel {
             full: status.full,
             missing_hooks: status.missing,
             namespaces: status.namespaces,
+            lockdown: status.lockdown,
+            kernel_lockdown: lockdown::of_kernel(),
         }
     }
 
@@ -52,17 +64,47 @@ mod with_kernel {
     ///
     /// The kernel's types cannot be read.
     pub fn missing_hooks() -> Result<Vec<String>, KernelError> {
-        let missing = kernel_source::full_programs::missing()?;
+        let missing = full_programs::missing()?;
         Ok(missing.iter().map(|kind| kind.name().into()).collect())
     }
 
-    /// Loads, attaches and pins the programs, unless they are already.
+    /// Under a lockdown, goes on as the program that may still reach what is loaded.
+    ///
+    /// To be called before there is a second thread.
     ///
     /// # Errors
     ///
-    /// BPF LSM is not active, or the kernel refuses.
-    pub fn load() -> Result<(), KernelError> {
-        programs::load()
+    /// That program cannot be executed.
+    pub fn enter() -> io::Result<()> {
+        lockdown::enter()
+    }
+
+    /// This program as the user knows it, also where the recorded copy acts in its place.
+    ///
+    /// # Errors
+    ///
+    /// `/proc` does not tell.
+    pub fn own_program() -> io::Result<PathBuf> {
+        lockdown::outer_program()
+    }
+
+    /// Loads the programs where they are not, and locks root outside out until the next boot.
+    ///
+    /// # Errors
+    ///
+    /// Namespaces run, or the kernel refuses; nothing is locked then.
+    pub fn begin_lockdown() -> Result<(), KernelError> {
+        lockdown::begin()
+    }
+
+    /// Loads, attaches and pins the programs for a profile, unless they are already.
+    ///
+    /// # Errors
+    ///
+    /// BPF LSM is not active, or the kernel or a lockdown refuses.
+    pub fn load(profile: Profile) -> Result<(), KernelError> {
+        programs::load()?;
+        if profile == Profile::Full { full_programs::load() } else { Ok(()) }
     }
 
     /// Detaches and removes the programs.
@@ -78,6 +120,9 @@ mod with_kernel {
 #[cfg(not(feature = "kernel"))]
 mod without_kernel {
     use super::KernelStatus;
+    use std::io;
+    use std::path::PathBuf;
+    use tsem::Profile;
 
     /// There is no kernel source.
     #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -94,7 +139,34 @@ mod without_kernel {
             full: false,
             missing_hooks: Vec::new(),
             namespaces: 0,
+            lockdown: false,
+            kernel_lockdown: None,
         }
+    }
+
+    /// There is nothing to go on as.
+    ///
+    /// # Errors
+    ///
+    /// Never.
+    pub fn enter() -> io::Result<()> {
+        Ok(())
+    }
+
+    /// This program.
+    ///
+    /// # Errors
+    ///
+    /// `/proc` does not tell.
+    pub fn own_program() -> io::Result<PathBuf> {
+        std::env::current_exe()
+    }
+
+    /// # Errors
+    ///
+    /// Always.
+    pub fn begin_lockdown() -> Result<(), KernelError> {
+        Err(KernelError)
     }
 
     /// # Errors
@@ -107,7 +179,7 @@ mod without_kernel {
     /// # Errors
     ///
     /// Always.
-    pub fn load() -> Result<(), KernelError> {
+    pub fn load(_: Profile) -> Result<(), KernelError> {
         Err(KernelError)
     }
 

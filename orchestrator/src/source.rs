@@ -147,6 +147,7 @@ fn start_kernel(
     launch.mode = workload.mode;
     launch.on_violation = workload.on_violation;
     launch.profile = workload.rules.profile;
+    launch.shield = workload.shield;
     launch.coefficients.clone_from(&workload.coefficients);
     if !workload.rules.digests.is_empty() {
         let rules = workload.rules.clone();

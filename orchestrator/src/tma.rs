@@ -34,6 +34,7 @@ use vsock::VsockStream;
 use crate::agent::AgentError;
 use crate::agent_keys;
 use crate::agent_keys::KeysError;
+use crate::kernel;
 use crate::remote_agent::Session;
 use crate::virtual_machine;
 use crate::virtual_machine::MachineError;
@@ -292,7 +293,7 @@ fn spawn(socket: UnixStream) -> Result<io::Result<Child>, TmaError> {
 }
 
 fn program() -> Option<PathBuf> {
-    let own = std::env::current_exe().ok();
+    let own = kernel::own_program().ok();
     let beside = own.iter().filter_map(|own| own.parent()).map(|dir| dir.join(PROGRAM));
     // Test programs lie one folder below.
     let above = own.iter().filter_map(|own| own.parent()?.parent()).map(|dir| dir.join(PROGRAM));

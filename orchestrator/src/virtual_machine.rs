@@ -29,6 +29,7 @@ use rustix::fs::SealFlags;
 use thiserror::Error;
 use tsem::Digest;
 
+use crate::kernel;
 use crate::places;
 use crate::places::PlaceError;
 
@@ -156,7 +157,7 @@ fn is_up(mut console: &UnixStream, patience: Duration) -> bool {
 }
 
 fn installed() -> Option<PathBuf> {
-    let own = std::env::current_exe().ok();
+    let own = kernel::own_program().ok();
     let beside = own.iter().filter_map(|own| own.parent()).map(|folder| folder.join(IMAGE));
     let packaged = std::iter::once(PathBuf::from(PACKAGED).join(IMAGE));
     beside.chain(packaged).find(|path| path.is_file())

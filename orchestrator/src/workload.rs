@@ -81,6 +81,8 @@ pub struct Workload {
     pub platform: Platform,
     /// Where its events come from.
     pub source: Source,
+    /// Whether also root outside cannot reach its tasks: the kernel source, under a lockdown.
+    pub shield: bool,
     /// Where the agent runs.
     pub tma: Tma,
     /// Whether what the agent has once found in the model need not be sent to it again.

@@ -9,8 +9,8 @@ use std::process::Command;
 
 use libbpf_cargo::SkeletonBuilder;
 
-/// Each a set of programs, and the skeleton of its name.
-const SETS: [&str; 3] = ["main", "full", "check"];
+/// Each a set of programs that is loaded together, and the skeleton of its name.
+const SETS: [&str; 4] = ["main", "full", "lockdown", "check"];
 
 /// Newest first; 14 and older leave code that the verifier of Linux 6.1 refuses.
 const COMPILERS: [&str; 4] = ["clang-19", "clang-20", "clang-18", "clang"];

@@ -40,6 +40,7 @@ pub(crate) fn parts() -> Vec<Part> {
         kernel_decisions(),
         kernel_files(),
         kernel_check(),
+        kernel_lockdown(),
     ];
     // First what the rest is built with.
     std::iter::once(packages()).chain(lint::parts()).chain(own).collect()
@@ -384,6 +385,23 @@ fn kernel_check() -> Part {
             Need::File("conformance/run_kernel_check.py"),
         ],
         steps: [build, run].map(words).into(),
+    }
+}
+
+fn kernel_lockdown() -> Part {
+    let quixote = "cargo build --release --package quixote";
+    let run = "cargo xtask vm --timeout 6000 --kernel 6.1 --kernel 6.12 -- \
+               /usr/bin/python3 conformance/run_kernel_lockdown.py";
+    let parser = "cargo xtask vm --timeout 6000 --kernel 6.1 --kernel 6.12 -- \
+                  /usr/bin/python3 conformance/run_kernel_parser.py";
+    Part {
+        name: "kernel-lockdown",
+        about: "what root outside can do to orchestrators, programs, workloads and the parser, it cannot under a lockdown",
+        limit: Duration::from_secs(4 * 3600),
+        required: false,
+        lane: Lane::Main,
+        needs: vec![Need::Asked("it takes many minutes of emulation"), Need::Root],
+        steps: [quixote, run, parser].map(words).into(),
     }
 }
 

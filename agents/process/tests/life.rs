@@ -58,6 +58,7 @@ fn workload_of(name: &str, tma: &Tma, mode: Mode, model: &[Digest], script: &str
         model: None,
         platform: Platform::NONE,
         source: orchestrator::source::Source::Portable,
+        shield: false,
         tma: tma.clone(),
         verdict_cache: false,
         header: None,

@@ -218,6 +218,10 @@ pub(crate) struct EnforceArguments {
     /// through without being judged, and the record says so
     #[arg(long)]
     pub(crate) allow_missing_hooks: bool,
+    /// Keep root outside from signalling, tracing and limiting the workload too; with the kernel source, under
+    /// 'quixote kernel load --lockdown'
+    #[arg(long)]
+    pub(crate) shield: bool,
     #[command(flatten)]
     pub(crate) run: RunArguments,
 }

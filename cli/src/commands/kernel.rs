@@ -8,8 +8,10 @@ use orchestrator::kernel::KernelStatus;
 
 use crate::arguments::kernel::KernelArguments;
 use crate::arguments::kernel::KernelCommand;
+use crate::arguments::kernel::LoadArguments;
 use crate::exit::Status;
 use crate::failure::Failure;
+use crate::failure::OrFail as _;
 use crate::failure::Outcome;
 use crate::output;
 
@@ -19,9 +21,20 @@ pub(crate) fn run(command: &KernelCommand) -> Outcome<Status> {
             let status = tell(arguments)?;
             Ok(Status::yes_or_no(!status.programs.is_empty()))
         }
-        KernelCommand::Load(arguments) => changed(kernel::load(), arguments),
+        KernelCommand::Load(arguments) => changed(load(arguments), &arguments.how),
         KernelCommand::Unload(arguments) => changed(kernel::unload(), arguments),
     }
+}
+
+fn load(arguments: &LoadArguments) -> Result<(), KernelError> {
+    kernel::load(arguments.profile.into())?;
+    if arguments.lockdown { kernel::begin_lockdown() } else { Ok(()) }
+}
+
+/// Under a lockdown, goes on as the program that may still reach what is loaded.
+pub(crate) fn enter() -> Outcome<()> {
+    let entered = kernel::enter().or_fail("the copy of this program that acts under the lockdown");
+    entered.map_err(|failure| failure.next("quixote kernel status says whether it is on"))
 }
 
 fn changed(change: Result<(), KernelError>, arguments: &KernelArguments) -> Outcome<Status> {
@@ -63,5 +76,20 @@ fn report(status: &KernelStatus) -> String {
         let missing = status.missing_hooks.join(", ");
         let _ = writeln!(text, "hooks that this kernel lacks: {missing}");
     }
+    if status.lockdown {
+        text.push_str("lockdown: root outside is locked out of them until the next boot\n");
+        text.push_str(kernel_itself(status.kernel_lockdown.as_deref()));
+    }
     text
+}
+
+/// What is left to root if the kernel can be changed.
+fn kernel_itself(lockdown: Option<&str>) -> &'static str {
+    match lockdown {
+        Some("integrity" | "confidentiality") => "",
+        _ => {
+            "the kernel itself is not locked down: root can still load modules or write to its memory \
+             (boot with lockdown=integrity)\n"
+        }
+    }
 }

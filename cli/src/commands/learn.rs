@@ -129,6 +129,7 @@ fn run_once(
         header: None,
         signature: None,
         source: arguments.run.source.source_for(lesson.rules().profile),
+        shield: false,
         hooks: Hooks::default(),
     };
     let (name, quiet) = (name.into(), arguments.run.quiet);

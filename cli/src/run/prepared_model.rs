@@ -88,6 +88,7 @@ impl PreparedModel {
             header: Some(header.canonical()),
             signature: self.signature.clone(),
             source: run.source.source_for(header.rules.profile),
+            shield: false,
             hooks: Hooks { unlearned: header.unlearned_hooks(), may_be_missing: false },
         })
     }

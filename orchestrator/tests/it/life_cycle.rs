@@ -33,6 +33,7 @@ fn run(name: &str, mode: Mode, model: &[Digest], command: &[&str]) -> Finished {
         header: None,
         signature: None,
         source: orchestrator::source::Source::Portable,
+        shield: false,
         hooks: orchestrator::hooks::Hooks::default(),
     };
     workload::start(&workload, Arc::new(Unobserved)).unwrap().wait().unwrap()

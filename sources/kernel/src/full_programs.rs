@@ -15,6 +15,8 @@ use libbpf_rs::skel::SkelBuilder;
 use tsem::EventKind;
 use tsem::Profile;
 
+use crate::lockdown;
+use crate::lockdown::LockdownError;
 use crate::programs;
 use crate::programs::KernelError;
 use crate::programs::full_links_dir;
@@ -50,11 +52,15 @@ fn has_hook(btf: &Btf<'_>, hook: &str) -> bool {
 ///
 /// # Errors
 ///
-/// Those are not loaded, or the kernel refuses. No program of this set is attached then.
-pub(crate) fn load() -> Result<(), KernelError> {
+/// Those are not loaded, the kernel refuses, or a lockdown does. No program of this set is attached
+/// then.
+pub fn load() -> Result<(), KernelError> {
     let _locked = programs::lock()?;
     if full_links_dir().exists() {
         return Ok(());
+    }
+    if lockdown::is_on() {
+        return Err(LockdownError::FullNotLoaded.into());
     }
     let mut storage = MaybeUninit::<OpenObject>::uninit();
     let open = skeleton::FullSkelBuilder::default().open(&mut storage);

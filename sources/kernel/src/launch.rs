@@ -30,6 +30,8 @@ use tsem::Profile;
 use crate::account::Account;
 use crate::account::AccountError;
 use crate::full_programs;
+use crate::lockdown;
+use crate::lockdown::LockdownError;
 use crate::maps::Maps;
 use crate::namespace::Namespace;
 use crate::namespace::NamespaceCounts;
@@ -95,6 +97,8 @@ pub struct Launch {
     pub digest_paths: Option<DigestPaths>,
     /// Whether the model's rules leave an event as it is described.
     pub unruled: Arc<dyn Fn(&Cell) -> bool + Send + Sync>,
+    /// Whether also root outside cannot reach its tasks; only under a lockdown.
+    pub shield: bool,
     /// Computes every coefficient in the kernel too, and counts a difference as a loss.
     pub compare: bool,
 }
@@ -112,6 +116,7 @@ impl Launch {
             coefficients: Vec::new(),
             digest_paths: None,
             unruled: Arc::new(|_| false),
+            shield: false,
             compare: false,
         }
     }
@@ -120,12 +125,15 @@ impl Launch {
     ///
     /// # Errors
     ///
-    /// The kernel source cannot be used, or no namespace is free.
+    /// The kernel source cannot be used, no namespace is free, or there is no lockdown to shield it.
     pub fn prepare(self) -> Result<Prepared, LaunchError> {
         programs::load()?;
         let full = self.profile == Profile::Full;
         if full {
             full_programs::load()?;
+        }
+        if self.shield && !lockdown::is_on() {
+            return Err(KernelError::from(LockdownError::NotOn).into());
         }
         let plan = Plan {
             mode: self.mode,
@@ -133,6 +141,7 @@ impl Launch {
             on_orphaned: self.on_orphaned,
             coefficients: &self.coefficients,
             digests: self.digest_paths.is_some(),
+            shield: self.shield,
             compare: self.compare,
             full,
             patience: PATIENCE,

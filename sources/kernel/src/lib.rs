@@ -13,6 +13,7 @@ mod content;
 mod describe;
 pub mod full_programs;
 mod launch;
+pub mod lockdown;
 mod maps;
 mod mount_source;
 mod namespace;

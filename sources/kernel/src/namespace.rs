@@ -54,12 +54,14 @@ pub struct NamespaceCounts {
 }
 
 /// How a namespace is to be set up.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Plan<'a> {
     pub(crate) mode: Mode,
     pub(crate) on_violation: OnViolation,
     pub(crate) on_orphaned: OnOrphaned,
     pub(crate) coefficients: &'a [Digest],
     pub(crate) digests: bool,
+    pub(crate) shield: bool,
     pub(crate) compare: bool,
     /// With the events of the profile `full`.
     pub(crate) full: bool,
@@ -126,6 +128,7 @@ impl Namespace {
         let flags = flag(plan.digests, wire::NAMESPACE_DIGESTS)
             | flag(untrusts, wire::NAMESPACE_UNTRUSTS)
             | flag(plan.compare, wire::NAMESPACE_COEFFICIENTS)
+            | flag(plan.shield, wire::NAMESPACE_SHIELDED)
             | flag(plan.on_orphaned == OnOrphaned::Kill, wire::NAMESPACE_KILL_ORPHANED);
         let mode = match plan.mode {
             Mode::Free => 1,

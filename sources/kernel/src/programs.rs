@@ -22,6 +22,8 @@ use libbpf_rs::skel::Skel;
 use libbpf_rs::skel::SkelBuilder;
 
 use crate::full_programs;
+use crate::lockdown;
+use crate::lockdown::LockdownError;
 use crate::maps::Maps;
 use crate::namespace;
 use crate::sys;
@@ -40,7 +42,7 @@ mod skeleton {
 }
 
 const BPFFS: &str = "/sys/fs/bpf";
-const DIRECTORY: &str = "/sys/fs/bpf/quixote-2";
+pub(crate) const DIRECTORY: &str = "/sys/fs/bpf/quixote-2";
 const LSM_LIST: &str = "/sys/kernel/security/lsm";
 
 /// The kernel source cannot be used.
@@ -89,6 +91,9 @@ pub enum KernelError {
     /// Namespaces still run.
     #[error("{0} namespaces still run under the programs")]
     InUse(usize),
+    /// The lockdown cannot begin, or forbids it.
+    #[error(transparent)]
+    Lockdown(#[from] LockdownError),
 }
 
 /// What is loaded.
@@ -106,13 +111,15 @@ pub struct Status {
     pub missing: Vec<String>,
     /// Namespaces that run.
     pub namespaces: usize,
+    /// Whether root outside is locked out until the next boot.
+    pub lockdown: bool,
 }
 
 pub(crate) fn maps_dir() -> PathBuf {
     Path::new(DIRECTORY).join("maps")
 }
 
-fn links_dir() -> PathBuf {
+pub(crate) fn links_dir() -> PathBuf {
     Path::new(DIRECTORY).join("links")
 }
 
@@ -223,7 +230,7 @@ pub(crate) fn attach_all(object: &mut Object, directory: &Path) -> Result<(), Ke
     fs::rename(&making, directory).map_err(io(&making))
 }
 
-fn attach_into(object: &mut Object, directory: &Path) -> Result<(), KernelError> {
+pub(crate) fn attach_into(object: &mut Object, directory: &Path) -> Result<(), KernelError> {
     for program in object.progs_mut() {
         if !program.autoload() {
             continue;
@@ -262,10 +269,11 @@ pub fn status() -> Status {
         full: full_links_dir().exists(),
         missing: missing.iter().map(|kind| kind.name().into()).collect(),
         namespaces: running().unwrap_or(0),
+        lockdown: lockdown::is_on(),
     }
 }
 
-fn running() -> Result<usize, KernelError> {
+pub(crate) fn running() -> Result<usize, KernelError> {
     let maps = Maps::open()?;
     Ok((0..SLOTS).filter(|slot| !namespace::is_free(&maps, *slot)).count())
 }
@@ -274,8 +282,11 @@ fn running() -> Result<usize, KernelError> {
 ///
 /// # Errors
 ///
-/// Namespaces still run, or the pins cannot be removed.
+/// Namespaces still run, a lockdown is on, or the pins cannot be removed.
 pub fn unload() -> Result<(), KernelError> {
+    if lockdown::is_on() {
+        return Err(LockdownError::UntilReboot.into());
+    }
     if !Path::new(DIRECTORY).exists() {
         return Ok(());
     }

@@ -2,11 +2,15 @@
 #![allow(unsafe_code, reason = "raw system calls")]
 
 use std::ffi::CStr;
+use std::ffi::CString;
+use std::ffi::OsStr;
 use std::fmt;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// An error number of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,4 +105,65 @@ pub(crate) fn leave_signals_to_others() {
 pub(crate) fn lock(file: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: no pointers are passed.
     check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } as i64).map(drop)
+}
+
+pub(crate) fn is_root() -> bool {
+    // SAFETY: no pointers are passed.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// A new file system in memory that is never swapped.
+pub(crate) fn mount_memory(path: &str) -> Result<(), Errno> {
+    let path = CString::new(path).map_err(|_| Errno(libc::EINVAL))?;
+    let (kind, options) = (c"ramfs".as_ptr(), c"mode=0755".as_ptr());
+    let flags = libc::MS_NOSUID | libc::MS_NODEV;
+    // SAFETY: the texts outlive the call.
+    let mounted =
+        unsafe { libc::mount(c"quixote".as_ptr(), path.as_ptr(), kind, flags, options.cast()) };
+    check(mounted.into()).map(drop)
+}
+
+/// That it is not mounted is no failure.
+pub(crate) fn unmount(path: &str) {
+    let Ok(path) = CString::new(path) else { return };
+    // SAFETY: the text outlives the call.
+    unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
+}
+
+/// Of a process that crashes, no memory is shown.
+pub(crate) fn forbid_dumps() {
+    // SAFETY: no pointers are passed.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+}
+
+/// Sets or removes a variable of the environment. Only while there is one thread.
+pub(crate) fn set_variable(name: &str, value: Option<&OsStr>) {
+    // SAFETY: the caller is the only thread: nobody reads the environment meanwhile.
+    match value {
+        Some(value) => unsafe { std::env::set_var(name, value) },
+        None => unsafe { std::env::remove_var(name) },
+    }
+}
+
+/// The shared libraries of this process, by the paths they were found under.
+pub(crate) fn libraries() -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    // SAFETY: the callback gets the vector, which outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(note_library), (&raw mut found).cast()) };
+    found
+}
+
+/// The program itself has no name here, and what the kernel maps no path.
+unsafe extern "C" fn note_library(
+    info: *mut libc::dl_phdr_info,
+    _: usize,
+    found: *mut libc::c_void,
+) -> i32 {
+    // SAFETY: the C library passes a valid structure whose name ends with a NUL, and what `libraries` gave it.
+    let (name, found) =
+        unsafe { (CStr::from_ptr((*info).dlpi_name), &mut *found.cast::<Vec<PathBuf>>()) };
+    if name.to_bytes().contains(&b'/') {
+        found.push(OsStr::from_bytes(name.to_bytes()).into());
+    }
+    0
 }

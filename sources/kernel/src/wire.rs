@@ -44,6 +44,7 @@ pub(crate) const NAMESPACE_DIGESTS: u32 = 4;
 pub(crate) const NAMESPACE_UNTRUSTS: u32 = 8;
 pub(crate) const NAMESPACE_KILL_ORPHANED: u32 = 16;
 pub(crate) const NAMESPACE_COEFFICIENTS: u32 = 32;
+pub(crate) const NAMESPACE_SHIELDED: u32 = 64;
 
 /// Bits of the task's flags.
 pub(crate) const TASK_FULL: u32 = 16;

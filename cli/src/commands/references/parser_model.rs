@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd as _;
 
+use orchestrator::kernel;
 use orchestrator::model_file::keys::LooseMode;
 use orchestrator::model_file::keys::SigningKey;
 use orchestrator::model_file::trust;
@@ -48,7 +49,7 @@ pub(crate) fn run(arguments: &ParserModelArguments) -> Outcome<Status> {
 }
 
 fn lesson(arguments: &ParserModelArguments) -> Outcome<LearnArguments> {
-    let program = std::env::current_exe().or_fail("this program")?;
+    let program = kernel::own_program().or_fail("this program")?;
     let words = ["references", "parse", "--as", "list"].map(Into::into);
     Ok(LearnArguments {
         output: arguments.output.clone(),

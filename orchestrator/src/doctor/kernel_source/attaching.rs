@@ -4,6 +4,7 @@ use kernel_source::Errno;
 use kernel_source::attach;
 use kernel_source::attach::Refusal;
 use kernel_source::attach::Step;
+use kernel_source::lockdown;
 
 use super::super::Check;
 use super::super::Health;
@@ -22,6 +23,13 @@ const PERFMON_AND_BPF: u64 = 1 << 38 | 1 << 39;
 const NOT_SUPPORTED: i32 = 524;
 
 pub(super) fn examine(distribution: Distribution) -> Check {
+    // Then programs like this one are refused to everybody, also to us.
+    if lockdown::is_on() {
+        return good(
+            NAME,
+            "ours are loaded, under quixote's own lockdown: none can be added before the next boot",
+        );
+    }
     let tried = attach::try_out();
     let facts = Facts::gather();
     let (found, mend) = match tried {

@@ -42,6 +42,22 @@ static __always_inline void put_port(struct scratch *s, __u16 network_order)
 	put16(s, __builtin_bswap16(network_order));
 }
 
+#define AUTOBOUND 5
+
+/* unix(7): autobind makes a name of five hexadecimal digits. In canonical form none is another. */
+static __noinline int is_autobound(const __u8 *name, __u32 length)
+{
+	__u8 text[8] = {};
+
+	if (length != AUTOBOUND)
+		return 0;
+	bpf_probe_read_kernel(text, AUTOBOUND, name);
+	for (int i = 0; i < AUTOBOUND; i++)
+		if (!(text[i] >= '0' && text[i] <= '9') && !(text[i] >= 'a' && text[i] <= 'f'))
+			return 0;
+	return 1;
+}
+
 /* `struct sockaddr_un` after the family. */
 static __noinline int put_unix_address(struct scratch *s, const __u8 *rest, __u32 length)
 {
@@ -54,6 +70,11 @@ static __noinline int put_unix_address(struct scratch *s, const __u8 *rest, __u3
 	bpf_probe_read_kernel(&first, 1, rest);
 	if (first == 0) {
 		put8(s, ADDRESS_UNIX_ABSTRACT);
+		if (is_autobound(rest + 1, length - 1)) {
+			put16(s, sizeof("<ephemeral>") - 1);
+			put_literal(s, "<ephemeral>");
+			return 0;
+		}
 		put16(s, length - 1);
 		put_octets(s, rest + 1, length - 1);
 		return 0;

@@ -308,8 +308,13 @@ struct bpf_map {
 	__u32 id;
 } PRESERVED;
 
+struct bpf_prog_aux {
+	__u32 id;
+} PRESERVED;
+
 struct bpf_prog {
 	enum bpf_prog_type type;
+	struct bpf_prog_aux *aux;
 } PRESERVED;
 
 struct kern_ipc_perm {

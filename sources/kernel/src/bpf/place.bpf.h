@@ -5,6 +5,9 @@
  * bpf_d_path() may not be used in every hook and knows only the acting task's root, so the walk is
  * done here. It holds no lock: a rename or mount meanwhile shows in the sequence counts of the
  * dcache and of the mount table, and the walk begins anew.
+ *
+ * Names are in core's canonical form (canonical.rs): hooks that cannot wait decide by what is hashed
+ * here.
  */
 #ifndef QUIXOTE_PLACE_H
 #define QUIXOTE_PLACE_H
@@ -13,6 +16,8 @@
 #define SOCKFS 0x534f434b
 #define ANON_INODE_FS 0x09041934
 #define OVERLAYFS 0x794c7630
+#define PROCFS 0x9fa0
+#define DEVPTS 0x1cd1
 #define S_IFMT 00170000
 #define S_IFREG 0100000
 #define S_IFDIR 0040000
@@ -88,7 +93,89 @@ static long step_up(__u32 index, struct walk *w)
 struct descent {
 	struct scratch *s;
 	enum last last;
+	__u32 file_system;
 };
+
+/* Digits of a number of procfs or devpts, at most. */
+#define NUMBER_MAX 9
+
+/* What a name is, if it is no number. */
+enum name {
+	NAME_OTHER = -1,
+	NAME_PROC = -2,
+	NAME_TASK = -3,
+	NAME_FD = -4, /* fd, fdinfo */
+	NAME_MAP_FILES = -5,
+};
+
+#define IS_NAME(s, word)                                                                       \
+	((s)->name_length == sizeof(word) - 1 &&                                               \
+	 !__builtin_memcmp((s)->name, word, sizeof(word) - 1))
+
+/* The number that the name in `s` is, or what else it is. Global: the verifier looks at it once. */
+__noinline int look_at_name(struct scratch *s)
+{
+	int number = 0;
+
+	if (!s || s->name_length == 0)
+		return NAME_OTHER;
+	if (IS_NAME(s, "proc"))
+		return NAME_PROC;
+	if (IS_NAME(s, "task"))
+		return NAME_TASK;
+	if (IS_NAME(s, "fd") || IS_NAME(s, "fdinfo"))
+		return NAME_FD;
+	if (IS_NAME(s, "map_files"))
+		return NAME_MAP_FILES;
+	for (__u32 i = 0; i < NUMBER_MAX; i++) {
+		/* The verifier has to see this bound, whatever the compiler knows. */
+		asm volatile("" : "+r"(i));
+		if (i > 0 && i == s->name_length)
+			return number;
+		if (s->name[i & (NAME_MAX - 1)] < '0' || s->name[i & (NAME_MAX - 1)] > '9')
+			return NAME_OTHER;
+		number = number * 10 + (s->name[i & (NAME_MAX - 1)] - '0');
+	}
+	return s->name_length == NUMBER_MAX ? number : NAME_OTHER;
+}
+
+static __always_inline int name_of(struct scratch *s, struct dentry *dentry)
+{
+	__u32 length = BPF_CORE_READ(dentry, d_name.len);
+
+	if (length >= NAME_MAX)
+		return NAME_OTHER;
+	s->name_length = length;
+	bpf_probe_read_kernel(s->name, length & (NAME_MAX - 1), BPF_CORE_READ(dentry, d_name.name));
+	return look_at_name(s);
+}
+
+/* A component of procfs, if no two good runs share it; whether it was one. */
+static __noinline int put_of_process(struct scratch *s, struct dentry *dentry)
+{
+	int before = s->before, name = name_of(s, dentry);
+
+	s->before = name;
+	if (before == NAME_PROC && name >= 0) {
+		s->in_process = 1;
+		if (name == bpf_get_current_pid_tgid() >> 32)
+			put_literal(s, "self");
+		else
+			put_literal(s, "<pid>");
+		return 1;
+	}
+	if (!s->in_process)
+		return 0;
+	if (before == NAME_MAP_FILES)
+		put_literal(s, "<range>");
+	else if (before == NAME_TASK && name >= 0)
+		put_literal(s, "<tid>");
+	else if (before == NAME_FD && name >= 0)
+		put_literal(s, "<n>");
+	else
+		return 0;
+	return 1;
+}
 
 static long step_down(__u32 index, struct descent *d)
 {
@@ -102,6 +189,12 @@ static long step_down(__u32 index, struct descent *d)
 		put_literal(s, "#tmpfile");
 		return 0;
 	}
+	if (d->file_system == PROCFS && put_of_process(s, dentry))
+		return s->failed != 0;
+	if (d->file_system == DEVPTS && n == 0 && name_of(s, dentry) >= 0) {
+		put_literal(s, "<n>");
+		return s->failed != 0;
+	}
 	BPF_CORE_READ_INTO(&name.len, dentry, d_name.len);
 	BPF_CORE_READ_INTO(&name.name, dentry, d_name.name);
 	put_octets(s, name.name, name.len);
@@ -112,15 +205,13 @@ static long step_down(__u32 index, struct descent *d)
 static __noinline int put_anonymous(struct scratch *s, struct dentry *dentry)
 {
 	unsigned long magic = BPF_CORE_READ(dentry, d_sb, s_magic);
-	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 
-	if (magic == PIPEFS || magic == SOCKFS) {
-		if (magic == PIPEFS)
-			put_literal(s, "pipe:[");
-		else
-			put_literal(s, "socket:[");
-		put_decimal(s, BPF_CORE_READ(inode, i_ino));
-		put8(s, ']');
+	if (magic == PIPEFS) {
+		put_literal(s, "pipe:");
+		return 0;
+	}
+	if (magic == SOCKFS) {
+		put_literal(s, "socket:");
 		return 0;
 	}
 	if (magic == ANON_INODE_FS)
@@ -152,6 +243,9 @@ static __noinline int walk(struct scratch *s, struct dentry *dentry, struct vfsm
 	if (is_anonymous(dentry))
 		return put_anonymous(s, dentry);
 	s->depth = 0;
+	s->before = NAME_OTHER;
+	s->in_process = 0;
+	down.file_system = BPF_CORE_READ(dentry, d_sb, s_magic);
 	bpf_loop(WALK_MAX, step_up, &up, 0);
 	if (!up.done) {
 		s->failed = 1;

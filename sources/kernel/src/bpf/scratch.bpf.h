@@ -8,6 +8,7 @@
 
 #define DEPTH_MAX 128
 #define SCRIPT_MAX 4300
+#define NAME_MAX 16
 
 /* A file's content, and what must be the same for it to be still that. */
 struct content {
@@ -25,7 +26,10 @@ struct scratch {
 	__u32 depth;
 	__u32 script_length;
 	__u32 reading; /* a program reads a file: what happens meanwhile is not the task's act */
-	__u32 reserved;
+	__u32 in_process; /* below the directory of a process */
+	__s32 before; /* what the component before is: enum name */
+	__u32 name_length;
+	__u8 name[NAME_MAX];
 	__u64 components[DEPTH_MAX];
 	__u32 hash[8];
 	__u32 words[64];

@@ -104,6 +104,7 @@ enum mode {
 #define NAMESPACE_UNTRUSTS 8u /* a process is untrusted after a violation */
 #define NAMESPACE_KILL_ORPHANED 16u
 #define NAMESPACE_COEFFICIENTS 32u /* computed here for every event, to be compared */
+#define NAMESPACE_SHIELDED 64u /* out of reach of root outside, under lockdown */
 
 struct namespace {
 	__u32 mode;
