@@ -42,6 +42,10 @@ if "$quixote" enforce --quiet --source kernel --allow-unsigned portable.model --
 	fail "what is outside the model was not denied"
 fi
 test ! -e evil || fail "what was denied took effect"
+# A hook that cannot wait, and a name that no two runs share.
+"$quixote" learn --quiet --source kernel -o root.model -- chroot /proc/self/fdinfo true 2> root.log || :
+"$quixote" enforce --quiet --source kernel --allow-unsigned root.model -- chroot /proc/self/fdinfo true 2> root.log || :
+grep -q 'No such file' root.log || fail "a root that the model knows was refused: $(cat root.log)"
 "$quixote" kernel unload
 test ! -e /sys/fs/bpf/quixote-2 || fail "unloading leaves pins"
 echo "kernel_source: same coefficients under both sources on $(uname -r)"
