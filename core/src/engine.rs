@@ -308,6 +308,15 @@ impl<M: Memory> Engine<M> {
         judgement
     }
 
+    /// Whether an event is in the model, of a process that is trusted. Nothing changes by asking.
+    pub fn would_allow(&mut self, event: &Description) -> bool {
+        let Some(ProcessStatus { task, trusted: true }) = self.memory.process(event.process) else {
+            return false;
+        };
+        let known = self.form(event, task).map(|formed| self.memory.known(formed.coefficient));
+        known.is_ok_and(|known| known.is_some_and(|known| known.good))
+    }
+
     fn unjudged(&mut self, loss: Loss) -> Judgement {
         self.lost(loss);
         let verdict = match self.setup.mode {

@@ -41,6 +41,13 @@ pub trait Agent: Send + Sync {
     /// the process changes, when [`Agent::exec_settled`] says that it happened.
     fn judge(&self, event: &Description) -> Verdict;
 
+    /// Whether an event would be allowed, for a source that has to know before it happens. Nothing is
+    /// counted, learned or recorded; the event is judged when it comes. An agent that cannot tell
+    /// says no, and a hook that cannot ask refuses what only a rule allows.
+    fn would_allow(&self, _event: &Description) -> bool {
+        false
+    }
+
     /// An exec that was allowed has happened, or has failed.
     fn exec_settled(&self, process: ProcessId, outcome: ExecOutcome);
 

@@ -74,6 +74,10 @@ impl Agent for LocalAgent {
         judged.verdict
     }
 
+    fn would_allow(&self, event: &Description) -> bool {
+        self.engine().would_allow(event)
+    }
+
     fn exec_settled(&self, process: ProcessId, outcome: ExecOutcome) {
         self.engine().exec_settled(process, outcome);
     }

@@ -4,6 +4,8 @@ use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
+#[cfg(feature = "kernel")]
+use tsem::Mode;
 use tsem::Profile;
 
 use crate::agent::NamespaceAgent;
@@ -34,7 +36,8 @@ impl Source {
             Self::Portable => None,
             Self::Kernel => Some(
                 "the kernel source decides events whose hooks cannot wait by the model's \
-                 coefficients alone: what only a rule allows is denied there, and counted as lost",
+                 coefficients alone: what only a rule allows is denied there, and counted as lost, \
+                 but for making directories and links",
             ),
         }
     }
@@ -153,6 +156,8 @@ fn start_kernel(
         let rules = workload.rules.clone();
         launch.digest_paths = Some(Arc::new(move |path: &[u8]| rules.wants_digest(path)));
     }
+    // Only then does a hook refuse what it does not know.
+    launch.foretells = workload.mode == Mode::Enforcing && !workload.rules.names.is_empty();
     let rules = workload.rules.clone();
     launch.unruled = Arc::new(move |cell| tsem::is_hashed_as_described(cell, &rules));
     Ok(RunningSource::Kernel(launch.prepare()?.start(agent.clone())?))

@@ -2,6 +2,7 @@
 
 use tsem::Address;
 use tsem::Cell;
+use tsem::Coe;
 use tsem::DecodeError;
 use tsem::Description;
 use tsem::Digest;
@@ -13,6 +14,8 @@ use tsem::Value;
 use tsem::coefficient;
 use tsem::decode_cell;
 use tsem::decode_coe;
+use tsem::encode_cell;
+use tsem::encode_coe;
 
 use crate::wire;
 use crate::wire::Message;
@@ -30,6 +33,14 @@ pub(crate) fn event(message: &Message<'_>) -> Result<Description, DecodeError> {
     };
     let targets = target.into_iter().collect();
     Ok(Description { process: ProcessId(message.process), pid: message.pid, coe, cell, targets })
+}
+
+/// The coefficient of an event that is not an exec's, as the kernel computes it: no rule is applied.
+pub(crate) fn coefficient_of(identity: TaskIdentity, coe: &Coe, cell: &Cell) -> Option<Digest> {
+    let mut octets = Vec::new();
+    encode_cell(cell, &mut octets).ok()?;
+    let (coe, digest) = (Digest::of(&[&encode_coe(coe)]), Digest::of(&[&octets]));
+    Some(coefficient(cell.kind, identity, coe, digest))
 }
 
 /// Whether the coefficient that the kernel computed is the one of the encoding it sent.

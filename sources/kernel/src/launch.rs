@@ -20,6 +20,8 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portable_source::listener;
+use portable_source::listener::Listener;
 use tsem::Agent;
 use tsem::Cell;
 use tsem::Digest;
@@ -29,6 +31,7 @@ use tsem::Profile;
 
 use crate::account::Account;
 use crate::account::AccountError;
+use crate::foretelling;
 use crate::full_programs;
 use crate::lockdown;
 use crate::lockdown::LockdownError;
@@ -97,6 +100,10 @@ pub struct Launch {
     pub digest_paths: Option<DigestPaths>,
     /// Whether the model's rules leave an event as it is described.
     pub unruled: Arc<dyn Fn(&Cell) -> bool + Send + Sync>,
+    /// Whether rules may allow making directories and links, whose hooks cannot wait: each call is then
+    /// told to the agent as it begins, by a seccomp filter. Without it the hooks refuse what only a
+    /// rule allows.
+    pub foretells: bool,
     /// Whether also root outside cannot reach its tasks; only under a lockdown.
     pub shield: bool,
     /// Computes every coefficient in the kernel too, and counts a difference as a loss.
@@ -116,6 +123,7 @@ impl Launch {
             coefficients: Vec::new(),
             digest_paths: None,
             unruled: Arc::new(|_| false),
+            foretells: false,
             shield: false,
             compare: false,
         }
@@ -168,12 +176,16 @@ impl Prepared {
     pub fn start(self, agent: Arc<dyn Agent>) -> Result<Running, LaunchError> {
         sys::become_subreaper();
         let Self { launch, namespace } = self;
-        let (mut child, spawned) = WaitingChild::spawn(&launch.command, launch.account)?;
-        let pid = match child.pid() {
-            Ok(pid) => pid,
+        let filter = if launch.foretells { foretelling::filter() } else { Vec::new() };
+        let (mut child, spawned) = WaitingChild::spawn(&launch.command, launch.account, filter)?;
+        let (pid, listener) = match child.report() {
+            Ok(report) => report,
             Err(error) => return Err(LaunchError::Fork(why_not(spawned, error))),
         };
-        let pidfd = sys::pidfd_open(pid).map_err(|errno| LaunchError::Fork(errno.into()))?;
+        let failed = |errno: Errno| LaunchError::Fork(errno.into());
+        let pidfd = sys::pidfd_open(pid).map_err(failed)?;
+        let listener = listener.map(|number| sys::pidfd_getfd(pidfd.as_fd(), number));
+        let listener = listener.transpose().map_err(failed)?.map(Listener::new);
         namespace.adopt(pidfd.as_fd())?;
         let none: DigestPaths = Arc::new(|_| false);
         let service = Service {
@@ -182,6 +194,7 @@ impl Prepared {
             on_violation: launch.on_violation,
             unruled: launch.unruled as Unruled,
             digest_paths: launch.digest_paths.unwrap_or(none),
+            listener,
         };
         let server = Server::start(namespace, service, pid).map_err(LaunchError::Fork)?;
         child.go()?;
@@ -202,6 +215,8 @@ impl From<Errno> for io::Error {
     }
 }
 
+const NO_LISTENER: i32 = -1;
+
 /// A child that stands before its exec.
 struct WaitingChild {
     reports: io::PipeReader,
@@ -213,18 +228,29 @@ type Spawned = std::thread::JoinHandle<io::Result<()>>;
 impl WaitingChild {
     /// The standard library returns from spawning when the exec has happened or failed, so that
     /// goes on in a thread of its own.
-    fn spawn(words: &[OsString], account: Option<Account>) -> Result<(Self, Spawned), LaunchError> {
+    fn spawn(
+        words: &[OsString],
+        account: Option<Account>,
+        filter: Vec<libc::sock_filter>,
+    ) -> Result<(Self, Spawned), LaunchError> {
         let (reports, report) = io::pipe().map_err(LaunchError::Fork)?;
         let (wait, go) = io::pipe().map_err(LaunchError::Fork)?;
         let mut command = Command::new(program(words));
         command.arg0(words.first().cloned().unwrap_or_default());
         command.args(words.iter().skip(1));
         let (told, waited, closed) = (report.as_raw_fd(), wait.as_raw_fd(), go.as_raw_fd());
-        let assume = move || account.as_ref().map_or(Ok(()), Account::assume);
+        let prepare = move || -> io::Result<i32> {
+            // First, since it takes a capability.
+            let listener =
+                if filter.is_empty() { Ok(NO_LISTENER) } else { listener::install(&filter) };
+            let listener = listener.map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
+            account.as_ref().map_or(Ok(()), Account::assume)?;
+            Ok(listener)
+        };
         // SAFETY: the closure makes system calls on numbers, on memory that was made before the
         // fork, and on its own stack, nothing else.
         unsafe {
-            command.pre_exec(move || assume().and_then(|()| wait_for_go(told, waited, closed)));
+            command.pre_exec(move || wait_for_go(prepare()?, told, waited, closed));
         }
         let spawned = std::thread::spawn(move || {
             let spawned = command.spawn().map(drop);
@@ -234,10 +260,12 @@ impl WaitingChild {
         Ok((Self { reports, go }, spawned))
     }
 
-    fn pid(&mut self) -> io::Result<u32> {
-        let mut octets = [0; 4];
+    /// Its process id, and the number of its listener.
+    fn report(&mut self) -> io::Result<(u32, Option<i32>)> {
+        let mut octets = [0; 8];
         self.reports.read_exact(&mut octets)?;
-        Ok(u32::from_ne_bytes(octets))
+        let [pid, listener] = words_of(octets);
+        Ok((pid as u32, (listener != NO_LISTENER).then_some(listener)))
     }
 
     fn go(&mut self) -> Result<(), LaunchError> {
@@ -261,13 +289,18 @@ fn program(words: &[OsString]) -> PathBuf {
     found.find(|path| path.is_file()).unwrap_or(name)
 }
 
-fn wait_for_go(told: i32, waited: i32, closed: i32) -> io::Result<()> {
+fn words_of(octets: [u8; 8]) -> [i32; 2] {
+    let [a, b, c, d, e, f, g, h] = octets;
+    [i32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes([e, f, g, h])]
+}
+
+fn wait_for_go(listener: i32, told: i32, waited: i32, closed: i32) -> io::Result<()> {
     let mut octet = 0_u8;
     // SAFETY: system calls on numbers, and on memory of this function.
     unsafe {
         libc::close(closed);
-        let pid = libc::getpid().to_ne_bytes();
-        if libc::write(told, pid.as_ptr().cast(), 4) != 4
+        let report = [libc::getpid(), listener];
+        if libc::write(told, report.as_ptr().cast(), 8) != 8
             || libc::read(waited, (&raw mut octet).cast(), 1) != 1
         {
             return Err(io::Error::from_raw_os_error(libc::ECANCELED));
@@ -319,6 +352,7 @@ impl Running {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tsem::EventKind;
 
     fn status_of(pid: u32, name: &str) -> Vec<String> {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -334,8 +368,9 @@ mod tests {
         );
         let account = Account { uid: 65534, gid: 65533, groups: vec![7, 9] };
         let words = ["/bin/sh".into(), "-c".into(), "exit 0".into()];
-        let (mut child, spawned) = WaitingChild::spawn(&words, Some(account)).unwrap();
-        let pid = child.pid().unwrap();
+        let (mut child, spawned) = WaitingChild::spawn(&words, Some(account), Vec::new()).unwrap();
+        let (pid, listener) = child.report().unwrap();
+        assert_eq!(listener, None);
         assert_eq!(status_of(pid, "Uid:"), ["65534"; 4]);
         assert_eq!(status_of(pid, "Gid:"), ["65533"; 4]);
         assert_eq!(status_of(pid, "Groups:"), ["7", "9"]);
@@ -348,8 +383,9 @@ mod tests {
 
     #[test]
     fn without_an_account_a_child_has_ours() {
-        let (mut child, spawned) = WaitingChild::spawn(&["/bin/true".into()], None).unwrap();
-        let pid = child.pid().unwrap();
+        let words = ["/bin/true".into()];
+        let (mut child, spawned) = WaitingChild::spawn(&words, None, Vec::new()).unwrap();
+        let (pid, _) = child.report().unwrap();
         let own = std::process::id();
         for name in ["Uid:", "Gid:", "Groups:", "CapEff:", "NoNewPrivs:"] {
             assert_eq!(status_of(pid, name), status_of(own, name), "{name}");
@@ -359,9 +395,35 @@ mod tests {
     }
 
     #[test]
+    fn calls_of_a_child_are_told_as_they_begin_and_go_on() {
+        let folder = std::env::temp_dir().join(format!("quixote-told-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let script = "mkdir $0/d && : > $0/f && ln $0/f $0/g";
+        let words = ["/bin/sh".into(), "-c".into(), script.into(), folder.clone().into()];
+        let filter = foretelling::filter();
+        let (mut child, spawned) = WaitingChild::spawn(&words, None, filter).unwrap();
+        let (pid, number) = child.report().unwrap();
+        let pidfd = sys::pidfd_open(pid).unwrap();
+        let listener = sys::pidfd_getfd(pidfd.as_fd(), number.unwrap()).map(Listener::new).unwrap();
+        child.go().unwrap();
+        spawned.join().unwrap().unwrap();
+        let mut told = Vec::new();
+        while sys::wait_to_read(listener.as_fd()) {
+            let call = listener.receive().unwrap();
+            let cell = crate::foretold::event(call.number.into(), call.arguments, call.tid);
+            told.extend(cell.map(|cell| (cell.kind, folder.join("d").exists())));
+            listener.proceed(call.id).unwrap();
+        }
+        assert!(folder.join("g").exists());
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(told, [(EventKind::InodeMkdir, false), (EventKind::InodeLink, true)]);
+    }
+
+    #[test]
     fn a_program_that_is_not_there_is_told() {
-        let (mut child, spawned) = WaitingChild::spawn(&["/no/such".into()], None).unwrap();
-        child.pid().unwrap();
+        let words = ["/no/such".into()];
+        let (mut child, spawned) = WaitingChild::spawn(&words, None, Vec::new()).unwrap();
+        child.report().unwrap();
         child.go().unwrap();
         let error = spawned.join().unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);

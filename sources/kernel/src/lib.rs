@@ -11,6 +11,8 @@ mod account;
 pub mod attach;
 mod content;
 mod describe;
+mod foretelling;
+mod foretold;
 pub mod full_programs;
 mod launch;
 pub mod lockdown;

@@ -28,21 +28,22 @@ pub(crate) fn resolve(cell: &mut Cell, tid: u32) {
 
 fn place_of(text: &[u8], tid: u32) -> Option<Vec<u8>> {
     let root = format!("/proc/{tid}/root");
-    let seen = seen_from(text, tid, &root)?;
+    let seen = seen_from(text, &format!("/proc/{tid}/cwd"), &root)?;
     let root = File::open(root).ok()?;
     let path = CString::new(seen.into_os_string().into_vec()).ok()?;
-    let held = sys::open_in_root(root.as_fd(), &path).ok()?;
+    let held = sys::open_in_root(root.as_fd(), &path, 0).ok()?;
     let link = std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd())).ok()?;
     Some(link.into_os_string().into_vec())
 }
 
-/// The path from the thread's own root; a relative one goes on from its working directory.
-fn seen_from(text: &[u8], tid: u32, root: &str) -> Option<PathBuf> {
+/// The path from a thread's own root; a relative one goes on from `base`, a link of procfs as `root`
+/// is.
+pub(crate) fn seen_from(text: &[u8], base: &str, root: &str) -> Option<PathBuf> {
     let path = Path::new(std::ffi::OsStr::from_bytes(text));
     if path.as_os_str().is_empty() || path.is_absolute() {
         return path.is_absolute().then(|| path.to_path_buf());
     }
-    let working = std::fs::read_link(format!("/proc/{tid}/cwd")).ok()?;
+    let working = std::fs::read_link(base).ok()?;
     let root = std::fs::read_link(root).ok()?;
     let below = working.strip_prefix(root).ok()?;
     Some(Path::new("/").join(below).join(path))

@@ -14,6 +14,7 @@ use tsem::Digest;
 use tsem::Mode;
 use tsem::OnViolation;
 use tsem::ProcessId;
+use tsem::TaskIdentity;
 
 use crate::launch::OnOrphaned;
 use crate::maps::Maps;
@@ -106,7 +107,8 @@ impl Namespace {
         maps.namespaces.clear(slot);
         let generation =
             maps.namespaces.word(slot, at::GENERATION).fetch_add(1, Ordering::AcqRel) + 1;
-        let coefficients = plan.coefficients.to_vec();
+        let mut coefficients = plan.coefficients.to_vec();
+        coefficients.sort_unstable();
         let full = plan.full;
         let namespace = Self { maps, ring, slot, generation, full, coefficients };
         namespace.fill(plan)?;
@@ -164,10 +166,18 @@ impl Namespace {
 
     /// Whether a process is one of ours, and which.
     pub(crate) fn process_of(&self, pidfd: BorrowedFd<'_>) -> Option<ProcessId> {
+        self.task_of(pidfd).map(|(process, _)| process)
+    }
+
+    /// A process of ours, and its identity if the kernel knows it.
+    pub(crate) fn task_of(
+        &self,
+        pidfd: BorrowedFd<'_>,
+    ) -> Option<(ProcessId, Option<TaskIdentity>)> {
         let key = pidfd.as_raw_fd().to_ne_bytes();
         let task = self.maps.tasks.lookup(&key, MapFlags::ANY).ok()??;
         let (slot, process) = wire::owner_of(&task)?;
-        (slot == self.slot).then_some(ProcessId(process))
+        (slot == self.slot).then(|| (ProcessId(process), wire::identity_of(&task)))
     }
 
     /// Tells a task what was decided.
@@ -177,6 +187,23 @@ impl Namespace {
         if let Err(error) = self.maps.answers.update(&key, &answer, MapFlags::ANY) {
             tracing::error!(target: "dev", %error, "an answer is lost");
         }
+    }
+
+    /// Lets a hook that cannot wait find a coefficient that a rule allows. Whether it was added: the
+    /// model's own are there.
+    pub(crate) fn foretell(&self, coefficient: &Digest) -> bool {
+        if self.coefficients.binary_search(coefficient).is_ok() {
+            return false;
+        }
+        let key = wire::coefficient_key(self.slot, self.generation, coefficient);
+        // Without it the hook refuses.
+        self.maps.model.update(&key, &[1], MapFlags::ANY).is_ok()
+    }
+
+    /// Takes back what was foretold.
+    pub(crate) fn forget(&self, coefficient: &Digest) {
+        let key = wire::coefficient_key(self.slot, self.generation, coefficient);
+        let _ = self.maps.model.delete(&key);
     }
 
     /// Nothing of this process is allowed without asking from now on.

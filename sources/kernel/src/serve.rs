@@ -3,6 +3,7 @@
 //! One thread, so that what the agent learns has the order of the ring.
 
 use std::collections::HashMap;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -10,6 +11,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use libbpf_rs::RingBufferBuilder;
+use portable_source::listener::Listener;
+use portable_source::listener::Notification;
 use tsem::Agent;
 use tsem::Cell;
 use tsem::Description;
@@ -19,11 +22,14 @@ use tsem::Loss;
 use tsem::Mode;
 use tsem::OnViolation;
 use tsem::ProcessId;
+use tsem::TaskIdentity;
 use tsem::Value;
 use tsem::Verdict;
 
 use crate::content;
 use crate::describe;
+use crate::foretold;
+use crate::foretold::Foretold;
 use crate::mount_source;
 use crate::namespace;
 use crate::namespace::FIRST;
@@ -52,6 +58,7 @@ pub(crate) struct Server {
     pub(crate) digest_paths: DigestPaths,
     pub(crate) first_pid: u32,
     processes: Mutex<HashMap<u64, u32>>,
+    foretold: Mutex<Foretold>,
     ending: Mutex<Vec<u32>>,
     reported: Mutex<u64>,
     progress: Mutex<Progress>,
@@ -72,6 +79,8 @@ pub(crate) struct Service {
     pub(crate) on_violation: OnViolation,
     pub(crate) unruled: Unruled,
     pub(crate) digest_paths: DigestPaths,
+    /// Where calls are told as they begin, if any are.
+    pub(crate) listener: Option<Listener>,
 }
 
 impl Server {
@@ -80,7 +89,7 @@ impl Server {
         service: Service,
         first_pid: u32,
     ) -> std::io::Result<Arc<Self>> {
-        let Service { agent, mode, on_violation, unruled, digest_paths } = service;
+        let Service { agent, mode, on_violation, unruled, digest_paths, listener } = service;
         agent.started(FIRST);
         let server = Arc::new(Self {
             namespace,
@@ -91,6 +100,7 @@ impl Server {
             digest_paths,
             first_pid,
             processes: Mutex::new([(FIRST.0, first_pid)].into()),
+            foretold: Mutex::default(),
             ending: Mutex::default(),
             reported: Mutex::default(),
             progress: Mutex::default(),
@@ -101,6 +111,13 @@ impl Server {
             sys::leave_signals_to_others();
             serving.serve();
         })?;
+        if let Some(listener) = listener {
+            let foretelling = server.clone();
+            std::thread::Builder::new().name("foretelling".into()).spawn(move || {
+                sys::leave_signals_to_others();
+                foretelling.foretell_all(&listener);
+            })?;
+        }
         Ok(server)
     }
 
@@ -129,6 +146,7 @@ impl Server {
                 break;
             }
         }
+        self.forget(lock(&self.foretold).drain());
         self.report_losses();
         self.note(|progress| progress.all_ended = true);
     }
@@ -201,6 +219,7 @@ impl Server {
 
     fn exited(&self, process: ProcessId, pid: u32) {
         self.agent.exited(process);
+        self.forget(lock(&self.foretold).ended(pid));
         lock(&self.processes).remove(&process.0);
         lock(&self.ending).push(pid);
     }
@@ -279,6 +298,7 @@ impl Server {
     /// The kernel has decided; the agent judges the same event, for the record. Where it would
     /// have allowed what the kernel refused, by a rule, that is a loss.
     fn told(&self, message: &Message<'_>) {
+        self.forget(lock(&self.foretold).over(message.tid));
         let Some((event, _)) = self.describe(message) else { return };
         let verdict = self.agent.judge(&event);
         let denied = message.flags & wire::DENIED != 0;
@@ -291,8 +311,50 @@ impl Server {
         }
     }
 
+    /// Calls begin whose hooks cannot wait: what only a rule allows is made known to the hook, which
+    /// decides by what the kernel really does.
+    fn foretell_all(&self, listener: &Listener) {
+        while sys::wait_to_read(listener.as_fd()) {
+            // Whoever was killed meanwhile waits no more.
+            let Ok(call) = listener.receive() else { continue };
+            self.foretell(&call);
+            let _ = listener.proceed(call.id);
+        }
+    }
+
+    fn foretell(&self, call: &Notification) {
+        self.forget(lock(&self.foretold).over(call.tid));
+        let Some((event, identity)) = self.foretold_event(call) else { return };
+        if !lock(&self.foretold).has_room() {
+            let gone = lock(&self.foretold).sweep(|tid| foretold::status(tid).is_some());
+            self.forget(gone);
+        }
+        // Without room the hook refuses.
+        if lock(&self.foretold).has_room()
+            && self.agent.would_allow(&event)
+            && let Some(coefficient) = describe::coefficient_of(identity, &event.coe, &event.cell)
+            && self.namespace.foretell(&coefficient)
+        {
+            lock(&self.foretold).expect(event.pid, call.tid, coefficient, &event.cell);
+        }
+    }
+
+    fn foretold_event(&self, call: &Notification) -> Option<(Description, TaskIdentity)> {
+        let status = foretold::status(call.tid)?;
+        let pid = foretold::field(&status, "Tgid:")?.parse().ok()?;
+        let (process, identity) = self.namespace.task_of(sys::pidfd_open(pid).ok()?.as_fd())?;
+        let coe = foretold::credentials(&status)?;
+        let cell = foretold::event(call.number.into(), call.arguments, call.tid)?;
+        Some((Description { process, pid, coe, cell, targets: Vec::new() }, identity?))
+    }
+
+    fn forget(&self, coefficients: impl IntoIterator<Item = Digest>) {
+        coefficients.into_iter().for_each(|each| self.namespace.forget(&each));
+    }
+
     fn tell_effects(&self, event: &Description) {
         for effect in describe::effects(&event.cell) {
+            self.forget(lock(&self.foretold).void(&effect));
             self.agent.effect(event.process, &effect);
         }
     }

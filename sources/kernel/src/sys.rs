@@ -51,11 +51,47 @@ pub(crate) fn pidfd_kill(pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
     .map(drop)
 }
 
+/// Our copy of a descriptor of another process.
+pub(crate) fn pidfd_getfd(pidfd: BorrowedFd<'_>, number: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: no pointers are passed; the descriptor is new and nobody else's.
+    unsafe {
+        let fd = check(libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0))?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
+/// Waits for something to read; false once nothing will come any more.
+pub(crate) fn wait_to_read(fd: BorrowedFd<'_>) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    loop {
+        // SAFETY: one structure, which outlives the call.
+        match unsafe { libc::poll(&raw mut poll, 1, -1) } {
+            1.. => return poll.revents & libc::POLLIN != 0,
+            _ if Errno::last().0 == libc::EINTR => {}
+            _ => return false,
+        }
+    }
+}
+
+/// The kind of file system that something is on.
+pub(crate) fn file_system(held: BorrowedFd<'_>) -> Result<u32, Errno> {
+    // SAFETY: all zeros is a valid value of the structure, which the call fills in.
+    let mut status: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure outlives the call.
+    check(unsafe { libc::fstatfs(held.as_raw_fd(), &raw mut status) } as i64)?;
+    Ok(status.f_type as u32)
+}
+
 /// Opens what a path names below `root`, as for a process whose root that is; nothing happens to it.
-pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+/// `flags` may hold `O_NOFOLLOW`.
+pub(crate) fn open_in_root(
+    root: BorrowedFd<'_>,
+    path: &CStr,
+    flags: i32,
+) -> Result<OwnedFd, Errno> {
     // SAFETY: all zeros is a valid value of the structure, and means no options.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-    how.flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
+    how.flags = (libc::O_PATH | libc::O_CLOEXEC | flags) as u64;
     how.resolve = libc::RESOLVE_IN_ROOT;
     let size = size_of::<libc::open_how>();
     // SAFETY: path and structure outlive the call; the descriptor is new and nobody else's.

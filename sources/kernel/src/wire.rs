@@ -1,6 +1,7 @@
 //! What programs and orchestrator exchange; `bpf/wire.h` has the same layout.
 
 use tsem::Digest;
+use tsem::TaskIdentity;
 
 /// Slots for namespaces.
 pub(crate) const SLOTS: u32 = 1024;
@@ -152,6 +153,16 @@ pub(crate) fn first_task(slot: u32, generation: u32, process: u64, flags: u32) -
 /// Slot and process of a `struct task`.
 pub(crate) fn owner_of(task: &[u8]) -> Option<(u32, u64)> {
     Some((word(task, 0)?, long(task, 8)?))
+}
+
+/// What a `struct task` is of, if the kernel knows its identity.
+pub(crate) fn identity_of(task: &[u8]) -> Option<TaskIdentity> {
+    const UNNAMED: u32 = 8;
+    if word(task, 16)? & UNNAMED != 0 {
+        return None;
+    }
+    let digest = |at: usize| Some(Digest(task.get(at..at + 32)?.try_into().ok()?));
+    Some(TaskIdentity { parent: digest(64)?, task: digest(96)? })
 }
 
 /// `struct coefficient_key`.

@@ -17,7 +17,7 @@ mod handlers;
 mod image;
 mod inode_calls;
 mod launch;
-mod listener;
+pub mod listener;
 mod path;
 mod private_memory;
 mod process;

@@ -1,4 +1,4 @@
-//! The seccomp listener: receiving, proving and answering notifications.
+//! The seccomp listener: receiving, proving and answering notifications (seccomp_unotify(2)).
 #![allow(unsafe_code, reason = "ioctls of the listener and the seccomp system call")]
 
 use std::os::fd::AsFd;
@@ -19,18 +19,23 @@ const SYNC_WAKE_UP: u64 = 1;
 const CONTINUE: u32 = 1;
 const ADDFD_SEND: u32 = 2;
 
-/// `struct seccomp_notif`.
+/// A call that waits: the kernel's `struct seccomp_notif`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Notification {
-    pub(crate) id: u64,
+pub struct Notification {
+    /// What answers name it by.
+    pub id: u64,
     /// The calling thread, as our pid namespace knows it.
-    pub(crate) tid: u32,
+    pub tid: u32,
     flags: u32,
-    pub(crate) number: i32,
-    pub(crate) architecture: u32,
-    pub(crate) instruction: u64,
-    pub(crate) arguments: [u64; 6],
+    /// The call's number.
+    pub number: i32,
+    /// Whose table the number is of: `AUDIT_ARCH_*`.
+    pub architecture: u32,
+    /// Where the call was made.
+    pub instruction: u64,
+    /// The registers, never what they point to.
+    pub arguments: [u64; 6],
 }
 
 #[repr(C)]
@@ -52,16 +57,22 @@ struct AddFd {
 
 /// The supervisor's end.
 #[derive(Debug)]
-pub(crate) struct Listener(OwnedFd);
+pub struct Listener(OwnedFd);
 
 impl Listener {
-    pub(crate) fn new(fd: OwnedFd) -> Self {
+    /// Of the descriptor that the filter's installation gave.
+    pub fn new(fd: OwnedFd) -> Self {
         // SAFETY: the flags are passed by value. Kernels before 6.6 refuse; wake-ups are slower.
         unsafe { libc::ioctl(fd.as_raw_fd(), SET_FLAGS as _, SYNC_WAKE_UP) };
         Self(fd)
     }
 
-    pub(crate) fn receive(&self) -> SysResult<Notification> {
+    /// Waits for a call.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if the caller ended meanwhile, `EINTR` for a signal of ours.
+    pub fn receive(&self) -> Result<Notification, Errno> {
         let mut notification = Notification::default();
         self.control(RECV, (&raw mut notification).cast())?;
         Ok(notification)
@@ -73,7 +84,12 @@ impl Listener {
         self.control(ID_VALID, (&raw mut id).cast()).map(drop)
     }
 
-    pub(crate) fn proceed(&self, id: u64) -> SysResult<()> {
+    /// The kernel carries the call out as if nobody had been asked.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if the caller does not wait any more.
+    pub fn proceed(&self, id: u64) -> Result<(), Errno> {
         self.send(Response { id, value: 0, error: 0, flags: CONTINUE })
     }
 
@@ -130,7 +146,11 @@ impl AsFd for Listener {
 /// Installs a filter on the calling thread and returns the listener's number.
 ///
 /// Called between fork and exec: makes system calls only.
-pub(crate) fn install(program: &[libc::sock_filter]) -> Result<i32, Errno> {
+///
+/// # Errors
+///
+/// `EACCES` without `CAP_SYS_ADMIN` or no_new_privs, `EBUSY` if a filter with a listener is there.
+pub fn install(program: &[libc::sock_filter]) -> Result<i32, Errno> {
     const NEW_LISTENER: u64 = 1 << 3;
     const WAIT_KILLABLE_RECV: u64 = 1 << 5;
     let program =

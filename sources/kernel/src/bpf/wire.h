@@ -152,5 +152,6 @@ struct task {
 	__u8 pending_id[32];
 };
 _Static_assert(sizeof(struct task) == 160, "wire.rs has the same");
+_Static_assert(__builtin_offsetof(struct task, parent_id) == 64, "wire.rs has the same");
 
 #endif
