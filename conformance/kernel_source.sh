@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the kernel source promises, on the kernel that runs: `cargo xtask vm -- sh conformance/kernel_source.sh`.
 #
-# The same workload has the same coefficients under both sources; a model learned portably is enforced in the
+# The same workload has the same coefficients under both sources, as root and as an ordinary user; a model learned portably is enforced in the
 # kernel without a denial; what is outside it is denied before it takes effect; unloading leaves nothing.
 set -eu
 quixote=$PWD/${1:-target/release/quixote}
@@ -46,6 +46,27 @@ test ! -e evil || fail "what was denied took effect"
 "$quixote" learn --quiet --source kernel -o root.model -- chroot /proc/self/fdinfo true 2> root.log || :
 "$quixote" enforce --quiet --source kernel --allow-unsigned root.model -- chroot /proc/self/fdinfo true 2> root.log || :
 grep -q 'No such file' root.log || fail "a root that the model knows was refused: $(cat root.log)"
+
+# The same as an ordinary user: portably by itself, in the kernel by root with --user.
+chmod 755 "$folder"
+mkdir own
+chown nobody own
+cd own
+as_nobody() {
+	HOME=$PWD XDG_RUNTIME_DIR=$PWD setpriv --reuid=nobody --regid=nogroup --init-groups -- "$@"
+}
+as_nobody "$quixote" learn --quiet -o portable.model -- /bin/sh ../workload 2> ../nobody.log || fail "$(cat ../nobody.log)"
+"$quixote" learn --quiet --source kernel --user nobody -o ../nobody.model -- /bin/sh ../workload 2> ../nobody.log ||
+	fail "$(cat ../nobody.log)"
+grep -q ' 0 lost' ../nobody.log || fail "events were lost: $(cat ../nobody.log)"
+coefficients portable.model > ../portable.coefficients
+coefficients ../nobody.model > ../kernel.coefficients
+test "$(grep -c ' uid65534\.' ../kernel.coefficients)" -gt 80 || fail "not nobody's: $(cat ../kernel.coefficients)"
+diff ../kernel.coefficients ../portable.coefficients || fail "the sources differ for an ordinary user"
+"$quixote" enforce --quiet --source kernel --user nobody --allow-unsigned portable.model -- /bin/sh ../workload ||
+	fail "a good run of an ordinary user was denied"
+cd ..
+
 "$quixote" kernel unload
 test ! -e /sys/fs/bpf/quixote-2 || fail "unloading leaves pins"
 echo "kernel_source: same coefficients under both sources on $(uname -r)"

@@ -7,3 +7,4 @@ mkdir -p "$1"
 flags="-static -O1 -Wall -Wextra -Werror -Wno-missing-field-initializers"
 gcc $flags -o "$1/triggers" "$here"/*.c
 gcc $flags -o "$1/storm" "$here/workloads/storm.c"
+gcc $flags -o "$1/direct" "$here/workloads/direct.c"

@@ -37,9 +37,13 @@ pub(crate) fn parts() -> Vec<Part> {
         mutations(),
         localities(),
         vsock(),
+        kernel_rules(),
         kernel_decisions(),
         kernel_files(),
         kernel_check(),
+        kernel_cost(),
+        kernel_direct(),
+        kernel_corpus(),
         kernel_lockdown(),
     ];
     // First what the rest is built with.
@@ -332,6 +336,19 @@ fn kernel_source() -> Part {
     }
 }
 
+fn kernel_rules() -> Part {
+    let run = "cargo xtask vm --kernel 6.1 --kernel 6.12 -- sh conformance/kernel_rules.sh target/debug/quixote";
+    Part {
+        name: "kernel-rules",
+        about: "directories and links whose names only a rule allows are made under the kernel source, and no others",
+        limit: Duration::from_secs(500),
+        required: true,
+        lane: Lane::Aside,
+        needs: vec![Need::File("conformance/kernel_rules.sh")],
+        steps: vec![words(run)],
+    }
+}
+
 fn kernel_decisions() -> Part {
     let quixote = "cargo build --release --package quixote";
     let build = "sh conformance/kernel_matrix/build.sh target/xtask/kernel_matrix";
@@ -385,6 +402,55 @@ fn kernel_check() -> Part {
             Need::File("conformance/run_kernel_check.py"),
         ],
         steps: [build, run].map(words).into(),
+    }
+}
+
+fn kernel_cost() -> Part {
+    let build = "cargo build --release --package kernel-source --examples";
+    let run = "cargo xtask vm --kernel 6.1 --kernel 6.12 -- /usr/bin/python3 conformance/run_kernel_cost.py";
+    Part {
+        name: "kernel-cost",
+        about: "no program costs either kernel's verifier much more than is recorded",
+        limit: Duration::from_secs(1800),
+        required: false,
+        lane: Lane::Aside,
+        needs: vec![
+            Need::Asked("it needs the release build"),
+            Need::File("conformance/verifier_cost.json"),
+        ],
+        steps: [build, run].map(words).into(),
+    }
+}
+
+fn kernel_direct() -> Part {
+    let programs = "sh conformance/kernel_matrix/build.sh target/xtask/kernel_matrix";
+    let run = "cargo xtask vm --kernel 6.1 --kernel 6.12 --append syscall.x32=y -- sh conformance/kernel_direct.sh \
+               target/xtask/kernel_matrix/direct target/debug/quixote";
+    Part {
+        name: "kernel-direct",
+        about: "acts by io_uring, i386 and x32 calls and file handles are stopped by the kernel source",
+        limit: Duration::from_secs(1800),
+        required: false,
+        lane: Lane::Aside,
+        needs: vec![
+            Need::Asked("it takes minutes of emulation"),
+            Need::File("conformance/kernel_direct.sh"),
+        ],
+        steps: [programs, run].map(words).into(),
+    }
+}
+
+fn kernel_corpus() -> Part {
+    let quixote = "cargo build --release --package quixote";
+    let run = "cargo xtask vm --timeout 14000 --kernel 6.12 -- /usr/bin/python3 conformance/run_kernel_corpus.py";
+    Part {
+        name: "kernel-corpus",
+        about: "workloads of the corpus have the same state under both sources, and each is enforced by the other",
+        limit: Duration::from_secs(4 * 3600),
+        required: false,
+        lane: Lane::Main,
+        needs: vec![Need::Asked("it takes hours of emulation"), Need::Root],
+        steps: [quixote, run].map(words).into(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The filter by which calls are told as they begin whose hooks cannot wait.
 //!
-//! It decides nothing: what it does not tell of, as calls of other architectures and of io_uring, is
+//! It decides nothing: what it does not tell of, as calls of other architectures and of `io_uring`, is
 //! left to the hook, which refuses what only a rule allows.
 
 use std::mem::offset_of;

@@ -262,10 +262,14 @@ impl WaitingChild {
 
     /// Its process id, and the number of its listener.
     fn report(&mut self) -> io::Result<(u32, Option<i32>)> {
-        let mut octets = [0; 8];
-        self.reports.read_exact(&mut octets)?;
-        let [pid, listener] = words_of(octets);
+        let (pid, listener) = (self.word()?, self.word()?);
         Ok((pid as u32, (listener != NO_LISTENER).then_some(listener)))
+    }
+
+    fn word(&mut self) -> io::Result<i32> {
+        let mut octets = [0; 4];
+        self.reports.read_exact(&mut octets)?;
+        Ok(i32::from_ne_bytes(octets))
     }
 
     fn go(&mut self) -> Result<(), LaunchError> {
@@ -287,11 +291,6 @@ fn program(words: &[OsString]) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     let mut found = std::env::split_paths(&path).map(|directory| directory.join(&name));
     found.find(|path| path.is_file()).unwrap_or(name)
-}
-
-fn words_of(octets: [u8; 8]) -> [i32; 2] {
-    let [a, b, c, d, e, f, g, h] = octets;
-    [i32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes([e, f, g, h])]
 }
 
 fn wait_for_go(listener: i32, told: i32, waited: i32, closed: i32) -> io::Result<()> {

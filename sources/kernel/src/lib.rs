@@ -10,6 +10,7 @@
 mod account;
 pub mod attach;
 mod content;
+pub mod cost;
 mod describe;
 mod foretelling;
 mod foretold;
