@@ -1,4 +1,4 @@
-//! The seccomp listener: receiving, proving and answering notifications (seccomp_unotify(2)).
+//! The seccomp listener: receiving, proving and answering notifications (`seccomp_unotify(2)`).
 #![allow(unsafe_code, reason = "ioctls of the listener and the seccomp system call")]
 
 use std::os::fd::AsFd;
@@ -149,7 +149,7 @@ impl AsFd for Listener {
 ///
 /// # Errors
 ///
-/// `EACCES` without `CAP_SYS_ADMIN` or no_new_privs, `EBUSY` if a filter with a listener is there.
+/// `EACCES` without `CAP_SYS_ADMIN` or `no_new_privs`, `EBUSY` if a filter with a listener is there.
 pub fn install(program: &[libc::sock_filter]) -> Result<i32, Errno> {
     const NEW_LISTENER: u64 = 1 << 3;
     const WAIT_KILLABLE_RECV: u64 = 1 << 5;
