@@ -21,6 +21,7 @@ AT_ONCE = 10
 # What a namespace may leave behind: nothing; what the kernel frees late or keeps in caches.
 SLACK_KIB = 16 * 1024
 SETTLE_S = 60
+PINNED_MAPS = "/sys/fs/bpf/quixote-2/maps"
 RARE = {"inode_mkdir": "directory", "inode_symlink": "link"}
 
 
@@ -142,7 +143,19 @@ def crashes(lives):
         if (lives.work / "breach").exists():
             problems.append(f"crash {number} (seed {seed}): the workload did what its model does not hold")
         end_all(lives.storm)
-    return problems + nothing_left(lives)
+    problems += nothing_left(lives)
+    # What those left in the maps goes with the next that takes their place.
+    lives.fresh()
+    lives.check(lives.enforcing("after", model, lives.storm, 1))
+    return problems + entries_left(lives)
+
+
+def entries_left(lives):
+    """What is wrong when no namespace is there: an entry of one in the maps."""
+    if lives.source != "kernel":
+        return []
+    left = {name: len(json.loads(bpftool("map", "dump", "pinned", f"{PINNED_MAPS}/{name}"))) for name in ("model", "untrusted")}
+    return [f"{count} entries left in the map {name}" for name, count in left.items() if count]
 
 
 def at_once(lives):
@@ -231,12 +244,12 @@ def inventory():
     meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     kib = sum(int(meminfo[name].split()[0]) for name in ("SUnreclaim", "Percpu", "VmallocUsed", "KernelStack"))
     tasks = sum(1 for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    counts = {kind: len(json.loads(bpftool(kind))) for kind in ("map", "prog", "link")}
+    counts = {kind: len(json.loads(bpftool(kind, "list"))) for kind in ("map", "prog", "link")}
     return {**counts, "tasks": tasks, "kib": kib}
 
 
-def bpftool(kind):
-    return subprocess.run(["bpftool", "--json", kind, "list"], capture_output=True, text=True, check=True).stdout
+def bpftool(*words):
+    return subprocess.run(["bpftool", "--json", *words], capture_output=True, text=True, check=True).stdout
 
 
 def left_over(before, after):

@@ -88,10 +88,28 @@ pub(crate) fn is_free(maps: &Maps, slot: u32) -> bool {
     word(at::MODE) == 0 || word(at::FLAGS) & ORPHANED != 0 && live <= 0
 }
 
+/// Removes what an orphan has left, whose orchestrator could not.
+fn clear_out(maps: &Maps, slot: u32) {
+    for map in [&maps.model, &maps.untrusted] {
+        // All first: whoever looks for the one after a key that is gone begins anew.
+        let left: Vec<_> = map.keys().filter(|key| wire::slot_of(key) == Some(slot)).collect();
+        for key in left {
+            let _ = map.delete(&key);
+        }
+    }
+    // Seen from here, the map of rings holds their ids.
+    if let Ok(Some(ring)) = maps.rings.lookup(&slot.to_ne_bytes(), MapFlags::ANY) {
+        let _ = maps.protected.delete(&ring);
+    }
+}
+
 impl Namespace {
     pub(crate) fn take(maps: Maps, plan: &Plan<'_>) -> Result<Self, KernelError> {
         let _locked = programs::lock()?;
         let slot = (0..SLOTS).find(|slot| is_free(&maps, *slot)).ok_or(KernelError::Full)?;
+        if maps.namespaces.word(slot, at::MODE).load(Ordering::Acquire) != 0 {
+            clear_out(&maps, slot);
+        }
         let options = libbpf_rs::libbpf_sys::bpf_map_create_opts {
             sz: size_of::<libbpf_rs::libbpf_sys::bpf_map_create_opts>() as u64,
             ..Default::default()
@@ -208,7 +226,7 @@ impl Namespace {
 
     /// Nothing of this process is allowed without asking from now on.
     pub(crate) fn untrust(&self, process: ProcessId) {
-        let key = wire::number_key(self.slot, process.0);
+        let key = wire::process_key(self.slot, self.generation, process.0);
         let known = self.maps.untrusted.update(&key, &[1], MapFlags::NO_EXIST);
         match known {
             Ok(()) => {
@@ -219,6 +237,13 @@ impl Namespace {
             // No room: nobody of the namespace is trusted without asking any more.
             Err(_) => self.forget_allowed(),
         }
+    }
+
+    /// It has ended.
+    pub(crate) fn forget_process(&self, process: ProcessId) {
+        let key = wire::process_key(self.slot, self.generation, process.0);
+        // Most are not there.
+        let _ = self.maps.untrusted.delete(&key);
     }
 
     fn forget_allowed(&self) {

@@ -220,6 +220,7 @@ impl Server {
     fn exited(&self, process: ProcessId, pid: u32) {
         self.agent.exited(process);
         self.forget(lock(&self.foretold).ended(pid));
+        self.namespace.forget_process(process);
         lock(&self.processes).remove(&process.0);
         lock(&self.ending).push(pid);
     }

@@ -174,7 +174,21 @@ pub(crate) fn coefficient_key(slot: u32, generation: u32, coefficient: &Digest) 
     key
 }
 
-/// `struct process_key` and `struct answer_key`: the slot, and a number within it.
+/// `struct process_key`.
+pub(crate) fn process_key(slot: u32, generation: u32, process: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..4].copy_from_slice(&slot.to_ne_bytes());
+    key[4..8].copy_from_slice(&generation.to_ne_bytes());
+    key[8..].copy_from_slice(&process.to_ne_bytes());
+    key
+}
+
+/// The slot that the key of a `model` or `untrusted` entry begins with.
+pub(crate) fn slot_of(key: &[u8]) -> Option<u32> {
+    word(key, 0)
+}
+
+/// `struct answer_key`: the slot, and a number within it.
 pub(crate) fn number_key(slot: u32, number: u64) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&u64::from(slot).to_ne_bytes());

@@ -104,7 +104,11 @@ static __noinline int send(struct task *task, struct scratch *s)
 
 static __noinline int is_untrusted(struct task *task, struct namespace *ns)
 {
-	struct process_key key = { .slot = task->slot, .process = task->process };
+	struct process_key key = {
+		.slot = task->slot,
+		.generation = task->generation,
+		.process = task->process,
+	};
 
 	if (task->flags & TASK_UNTRUSTED)
 		return 1;

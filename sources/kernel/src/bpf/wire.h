@@ -68,8 +68,10 @@ struct coefficient_key {
 	__u8 coefficient[32];
 };
 
+/* A process of one namespace: a later one in the same slot has the same numbers. */
 struct process_key {
-	__u64 slot;
+	__u32 slot;
+	__u32 generation;
 	__u64 process;
 };
 
