@@ -8,7 +8,7 @@ quixote=$PWD/${1:-target/release/quixote}
 [ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
 folder=$(mktemp -d)
 cd "$folder"
-export HOME="$folder" XDG_RUNTIME_DIR="$folder"
+export HOME="$folder" XDG_RUNTIME_DIR="$folder" PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
 cat > workload <<'WORKLOAD'
 set -e
@@ -53,7 +53,7 @@ mkdir own
 chown nobody own
 cd own
 as_nobody() {
-	HOME=$PWD XDG_RUNTIME_DIR=$PWD setpriv --reuid=nobody --regid=nogroup --init-groups -- "$@"
+	HOME=$PWD XDG_RUNTIME_DIR=$PWD /usr/bin/setpriv --reuid=nobody --regid=nogroup --init-groups -- "$@"
 }
 as_nobody "$quixote" learn --quiet -o portable.model -- /bin/sh ../workload 2> ../nobody.log || fail "$(cat ../nobody.log)"
 "$quixote" learn --quiet --source kernel --user nobody -o ../nobody.model -- /bin/sh ../workload 2> ../nobody.log ||
