@@ -83,6 +83,14 @@ def plain(folder):
     return place / "tool"
 
 
+def apart(folder):
+    """On a file system of its own: the kernel calls a file without a name by its number there."""
+    (folder / "place").mkdir()
+    run("mount", "-t", "tmpfs", "place", folder / "place")
+    shutil.copy2(TOOL, folder / "place/tool")
+    return folder / "place/tool"
+
+
 def linked(folder):
     tool = plain(folder)
     other = folder / "link"
@@ -134,7 +142,7 @@ PLACES = {
     "chroot": (plain, flip),
     "namespace": (plain, flip),
     "memfd": (plain, flip),
-    "unnamed": (plain, flip),
+    "unnamed": (apart, flip),
     "deleted": (plain, flip),
 }
 
