@@ -14,7 +14,6 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 
 use tsem::Cell;
-use tsem::Coe;
 use tsem::Digest;
 use tsem::Effect;
 use tsem::EventKind;
@@ -29,10 +28,10 @@ const AT_FDCWD: i32 = libc::AT_FDCWD;
 /// What the kernel keeps of mkdir(2)'s mode.
 const MODE_OF_DIRECTORY: u32 = 0o1777;
 
-/// The event of a call, from its number and arguments.
-pub(crate) fn event(number: i64, arguments: [u64; 6], tid: u32) -> Option<Cell> {
+/// The event of a call, from its number and arguments, and the caller's umask.
+pub(crate) fn event(number: i64, arguments: [u64; 6], tid: u32, umask: u32) -> Option<Cell> {
     let [first, second, third, fourth, fifth, _] = arguments;
-    let caller = Caller { tid };
+    let caller = Caller { tid, umask };
     match number {
         #[cfg(target_arch = "x86_64")]
         libc::SYS_mkdir => caller.makes_directory(AT_FDCWD, first, second),
@@ -46,23 +45,6 @@ pub(crate) fn event(number: i64, arguments: [u64; 6], tid: u32) -> Option<Cell> 
     }
 }
 
-/// The credentials with which a thread acts, from its `/proc/PID/status`.
-pub(crate) fn credentials(status: &str) -> Option<Coe> {
-    let ids = |name: &str| -> Option<[u32; 4]> {
-        let numbers = field(status, name)?.split_whitespace().map(|id| id.parse().ok());
-        numbers.collect::<Option<Vec<u32>>>()?.try_into().ok()
-    };
-    let [uid, euid, suid, fsuid] = ids("Uid:")?;
-    let [gid, egid, sgid, fsgid] = ids("Gid:")?;
-    let capabilities = u64::from_str_radix(field(status, "CapEff:")?, 16).ok()?;
-    Some(Coe { uid, euid, suid, fsuid, gid, egid, sgid, fsgid, capabilities })
-}
-
-/// A line of `/proc/PID/status`, by its name with the colon.
-pub(crate) fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
-    status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
-}
-
 pub(crate) fn status(tid: u32) -> Option<String> {
     std::fs::read_to_string(format!("/proc/{tid}/status")).ok()
 }
@@ -70,11 +52,12 @@ pub(crate) fn status(tid: u32) -> Option<String> {
 /// A thread that waits at the beginning of a call.
 struct Caller {
     tid: u32,
+    umask: u32,
 }
 
 impl Caller {
     fn makes_directory(&self, directory: i32, path: u64, mode: u64) -> Option<Cell> {
-        let mode = mode as u32 & MODE_OF_DIRECTORY & !self.umask()?;
+        let mode = mode as u32 & MODE_OF_DIRECTORY & !self.umask;
         let path = self.new_name(directory, path)?;
         let values = vec![Value::Path(path), Value::Number(u64::from(libc::S_IFDIR | mode))];
         Some(Cell { kind: EventKind::InodeMkdir, values })
@@ -93,10 +76,6 @@ impl Caller {
         let read = memory.read_at(&mut octets, address).ok()?;
         octets.truncate(octets[..read].iter().position(|octet| *octet == 0)?);
         Some(octets)
-    }
-
-    fn umask(&self) -> Option<u32> {
-        u32::from_str_radix(field(&status(self.tid)?, "Umask:")?, 8).ok()
     }
 
     fn hold(&self, directory: i32, text: &[u8], flags: i32) -> Option<OwnedFd> {
@@ -238,13 +217,13 @@ mod tests {
     fn a_directory_that_is_about_to_be_made_is_told_by_its_name() {
         let folder = folder("foretold-mkdir");
         let tid = std::process::id();
-        let umask = Caller { tid }.umask().unwrap();
+        let umask = 0o027;
         let path = CString::new(folder.join("inner/../new//").into_os_string().into_vec()).unwrap();
         let call = [AT_FDCWD as u64, path.as_ptr() as u64, 0o7777, 0, 0, 0];
         let number = libc::SYS_mkdirat;
-        assert!(event(number, call, tid).is_none(), "its directory is not there");
+        assert!(event(number, call, tid, umask).is_none(), "its directory is not there");
         std::fs::create_dir_all(folder.join("inner")).unwrap();
-        let cell = event(number, call, tid).unwrap();
+        let cell = event(number, call, tid, umask).unwrap();
         let Some(Value::Path(place)) = cell.values.first() else { panic!("{cell:?}") };
         assert_eq!(place.path, folder.join("new").into_os_string().into_vec());
         let mode = u64::from(0o40000 | 0o1777 & !umask);
@@ -262,7 +241,7 @@ mod tests {
         let (old, new) = (c"symbolic".as_ptr() as u64, c"new".as_ptr() as u64);
         let named = |follow: i32| {
             let call = [directory, old, directory, new, follow as u64, 0];
-            let cell = event(libc::SYS_linkat, call, std::process::id()).unwrap();
+            let cell = event(libc::SYS_linkat, call, std::process::id(), 0).unwrap();
             let Some(Value::File(file)) = cell.values.first() else { panic!("{cell:?}") };
             (file.place.path.clone(), cell)
         };
@@ -305,15 +284,5 @@ mod tests {
         assert_eq!(foretold.sweep(|tid| tid != 2), [two]);
         assert_eq!(foretold.ended(1), [one]);
         assert_eq!(foretold.drain(), [three]);
-    }
-
-    #[test]
-    fn credentials_are_read_as_the_kernel_shows_them() {
-        let status = "Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nCapEff:\t000001ffffffffff\n";
-        let coe = credentials(status).unwrap();
-        assert_eq!((coe.uid, coe.euid, coe.suid, coe.fsuid), (1, 2, 3, 4));
-        assert_eq!((coe.gid, coe.egid, coe.sgid, coe.fsgid), (5, 6, 7, 8));
-        assert_eq!(coe.capabilities, 0x1ff_ffff_ffff);
-        assert!(credentials("Uid:\t1\n").is_none());
     }
 }

@@ -409,7 +409,7 @@ mod tests {
         let mut told = Vec::new();
         while sys::wait_to_read(listener.as_fd()) {
             let call = listener.receive().unwrap();
-            let cell = crate::foretold::event(call.number.into(), call.arguments, call.tid);
+            let cell = crate::foretold::event(call.number.into(), call.arguments, call.tid, 0);
             told.extend(cell.map(|cell| (cell.kind, folder.join("d").exists())));
             listener.proceed(call.id).unwrap();
         }

@@ -11,6 +11,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use libbpf_rs::RingBufferBuilder;
+use portable_source::credentials;
+use portable_source::credentials::Credentials;
 use portable_source::listener::Listener;
 use portable_source::listener::Notification;
 use tsem::Agent;
@@ -342,10 +344,10 @@ impl Server {
 
     fn foretold_event(&self, call: &Notification) -> Option<(Description, TaskIdentity)> {
         let status = foretold::status(call.tid)?;
-        let pid = foretold::field(&status, "Tgid:")?.parse().ok()?;
+        let pid = credentials::field(&status, "Tgid:")?.parse().ok()?;
         let (process, identity) = self.namespace.task_of(sys::pidfd_open(pid).ok()?.as_fd())?;
-        let coe = foretold::credentials(&status)?;
-        let cell = foretold::event(call.number.into(), call.arguments, call.tid)?;
+        let Credentials { coe, umask, .. } = Credentials::parse(&status)?;
+        let cell = foretold::event(call.number.into(), call.arguments, call.tid, umask)?;
         Some((Description { process, pid, coe, cell, targets: Vec::new() }, identity?))
     }
 

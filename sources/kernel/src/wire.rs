@@ -161,8 +161,7 @@ pub(crate) fn identity_of(task: &[u8]) -> Option<TaskIdentity> {
     if word(task, 16)? & UNNAMED != 0 {
         return None;
     }
-    let digest = |at: usize| Some(Digest(task.get(at..at + 32)?.try_into().ok()?));
-    Some(TaskIdentity { parent: digest(64)?, task: digest(96)? })
+    Some(TaskIdentity { parent: digest(task, 64)?, task: digest(task, 96)? })
 }
 
 /// `struct coefficient_key`.

@@ -16,13 +16,15 @@ use crate::sys::check;
 
 /// What `/proc/TID/status` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Credentials {
-    pub(crate) coe: Coe,
+pub struct Credentials {
+    /// Ids and effective capabilities, as our user namespace sees them.
+    pub coe: Coe,
     pub(crate) groups: Vec<u32>,
     pub(crate) bounding: u64,
     pub(crate) ambient: u64,
     pub(crate) no_new_privileges: bool,
-    pub(crate) umask: u32,
+    /// What is taken from the mode of a file that is made.
+    pub umask: u32,
 }
 
 impl Credentials {
@@ -31,7 +33,8 @@ impl Credentials {
         Self::parse(&status).ok_or(Errno(libc::ESRCH))
     }
 
-    pub(crate) fn parse(status: &str) -> Option<Self> {
+    /// From the text of that file; `None` if something is missing.
+    pub fn parse(status: &str) -> Option<Self> {
         let uids = numbers(status, "Uid:")?;
         let gids = numbers(status, "Gid:")?;
         let hex = |name| u64::from_str_radix(field(status, name)?, 16).ok();
@@ -128,7 +131,7 @@ impl Credentials {
 }
 
 /// The field of a `/proc/TID/status` text.
-pub(crate) fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+pub fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }
 
@@ -187,4 +190,23 @@ fn set_effective(effective: u64) -> SysResult<()> {
     sets[3] = (effective >> 32) as u32;
     // SAFETY: as above.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, sets.as_ptr()) }).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_read_as_the_kernel_shows_them() {
+        let status = "Name:\tx\nUmask:\t0027\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \n\
+                      CapEff:\t000001ffffffffff\nCapBnd:\t0000000000000003\nCapAmb:\t0000000000000000\n\
+                      NoNewPrivs:\t1\n";
+        let read = Credentials::parse(status).unwrap();
+        let coe = read.coe;
+        assert_eq!((coe.uid, coe.euid, coe.suid, coe.fsuid), (1, 2, 3, 4));
+        assert_eq!((coe.gid, coe.egid, coe.sgid, coe.fsgid), (5, 6, 7, 8));
+        assert_eq!(coe.capabilities, 0x1ff_ffff_ffff);
+        assert_eq!((read.umask, read.groups, read.no_new_privileges), (0o27, vec![9, 10], true));
+        assert!(Credentials::parse("Uid:\t1\n").is_none());
+    }
 }

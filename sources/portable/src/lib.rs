@@ -8,7 +8,7 @@
 mod bpf;
 mod call;
 mod changes;
-mod credentials;
+pub mod credentials;
 mod crew;
 mod digest;
 mod file;
