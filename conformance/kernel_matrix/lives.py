@@ -154,7 +154,7 @@ def entries_left(lives):
     """What is wrong when no namespace is there: an entry of one in the maps."""
     if lives.source != "kernel":
         return []
-    left = {name: len(json.loads(bpftool("map", "dump", "pinned", f"{PINNED_MAPS}/{name}"))) for name in ("model", "untrusted")}
+    left = {name: len(json.loads(bpftool("map", "dump", "pinned", f"{PINNED_MAPS}/{name}"))) for name in ("foretold", "untrusted")}
     return [f"{count} entries left in the map {name}" for name, count in left.items() if count]
 
 

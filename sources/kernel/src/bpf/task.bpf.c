@@ -45,7 +45,7 @@ int BPF_PROG(task_alloc, struct task_struct *child, unsigned long clone_flags)
 		return 0;
 	serial = __sync_fetch_and_add(&a.ns->processes, 1) + 1;
 	inherited->process = serial;
-	if (send_notice(own, a.s, MESSAGE_FORKED, serial)) {
+	if (send_notice(own, a.s, a.ns, MESSAGE_FORKED, serial)) {
 		count(&a.ns->dropped);
 		return -EAGAIN;
 	}
@@ -107,10 +107,10 @@ int BPF_PROG(sched_process_exit, struct task_struct *ended)
 		return 0;
 	if (task->flags & TASK_EXEC_PENDING) {
 		task->flags &= ~TASK_EXEC_PENDING;
-		if (send_notice(task, s, MESSAGE_FAILED, 0))
+		if (send_notice(task, s, ns, MESSAGE_FAILED, 0))
 			count(&ns->dropped);
 	}
-	if (last && send_notice(task, s, MESSAGE_EXITED, 0))
+	if (last && send_notice(task, s, ns, MESSAGE_EXITED, 0))
 		count(&ns->dropped);
 	__sync_fetch_and_sub(&ns->live, 1);
 	return 0;
