@@ -44,6 +44,7 @@ pub(crate) fn parts() -> Vec<Part> {
         kernel_cost(),
         kernel_direct(),
         kernel_corpus(),
+        kernel_attacks(),
         kernel_lockdown(),
     ];
     // First what the rest is built with.
@@ -446,6 +447,21 @@ fn kernel_corpus() -> Part {
     Part {
         name: "kernel-corpus",
         about: "workloads of the corpus have the same state under both sources, and each is enforced by the other",
+        limit: Duration::from_secs(4 * 3600),
+        required: false,
+        lane: Lane::Main,
+        needs: vec![Need::Asked("it takes hours of emulation"), Need::Root],
+        steps: [quixote, run].map(words).into(),
+    }
+}
+
+fn kernel_attacks() -> Part {
+    let quixote = "cargo build --release --package quixote";
+    let run = "cargo xtask vm --cpus 1 --timeout 14000 --kernel 6.12 -- /usr/bin/python3 conformance/run_attacks.py \
+               --ci --learn-source kernel --source kernel --patience 10";
+    Part {
+        name: "kernel-attacks",
+        about: "every attack on a service that the kernel source enforces is stopped and named",
         limit: Duration::from_secs(4 * 3600),
         required: false,
         lane: Lane::Main,
