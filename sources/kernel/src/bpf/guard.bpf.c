@@ -57,14 +57,16 @@ static __always_inline int judge_persona(void)
 }
 
 /*
- * With one, the heap that brk(2) makes is executable, and no hook is told. The call itself can be refused where the
- * kernel has error injection (CONFIG_FUNCTION_ERROR_INJECTION); it answers a long.
+ * With one, the heap that brk(2) makes is executable, and no hook is told. Nor can the call be refused: Debian's kernels
+ * are built without error injection. So who may not is killed where the call begins, and never comes back from it.
  */
 #define PERSONALITY_PROGRAM(name, function)                                                    \
-	SEC("fmod_ret/" function)                                                              \
-	long BPF_PROG(name, const void *registers)                                             \
+	SEC("fentry/" function)                                                                \
+	int BPF_PROG(name)                                                                     \
 	{                                                                                      \
-		return judge_persona() ? -EPERM : 0;                                           \
+		if (judge_persona())                                                           \
+			bpf_send_signal(9);                                                    \
+		return 0;                                                                      \
 	}
 
 PERSONALITY_PROGRAM(personality, "__x64_sys_personality")
