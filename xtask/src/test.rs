@@ -44,6 +44,7 @@ pub(crate) fn parts() -> Vec<Part> {
         kernel_cost(),
         kernel_direct(),
         kernel_corpus(),
+        kernel_attacks(),
         kernel_lockdown(),
     ];
     // First what the rest is built with.
@@ -454,6 +455,25 @@ fn kernel_corpus() -> Part {
         required: false,
         lane: Lane::Main,
         needs: vec![Need::Asked("it takes hours of emulation"), Need::Root],
+        steps: [quixote, run].map(words).into(),
+    }
+}
+
+fn kernel_attacks() -> Part {
+    let quixote = "cargo build --release --package quixote";
+    let run = "cargo xtask vm --cpus 1 --timeout 14000 --kernel 6.12 -- \
+               sh conformance/kernel_attacks.sh --learn-runs 1";
+    Part {
+        name: "kernel-attacks",
+        about: "every attack on a service that the kernel source enforces is stopped and named",
+        limit: Duration::from_secs(4 * 3600),
+        required: false,
+        lane: Lane::Main,
+        needs: vec![
+            Need::Asked("it takes hours of emulation"),
+            Need::Root,
+            Need::File("conformance/kernel_attacks.sh"),
+        ],
         steps: [quixote, run].map(words).into(),
     }
 }

@@ -9,6 +9,7 @@
 #define EAGAIN 11
 #define ENOMEM 12
 #define SIGKILL_BIT (1ul << 8)
+#define CAP_SYS_ADMIN 21
 #define POLLS_MAX (1 << 23)
 
 /* Who acts, and what an event needs. */
@@ -71,6 +72,15 @@ static __always_inline const struct cred *own_credentials(void)
 	struct task_struct *current = (void *)bpf_get_current_task();
 
 	return BPF_CORE_READ(current, cred);
+}
+
+static __always_inline int has_capability(const struct cred *cred, int capability)
+{
+	__u64 capabilities = 0;
+
+	bpf_probe_read_kernel(&capabilities, 8,
+			      (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
+	return capabilities >> capability & 1;
 }
 
 static __noinline int write_message(struct task *task, struct scratch *s, __u32 type, __u32 kind)

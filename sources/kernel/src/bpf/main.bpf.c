@@ -45,7 +45,9 @@
 #include "attribute.bpf.c"
 #include "mount.bpf.c"
 #include "socket.bpf.c"
+#include "guard.bpf.c"
 #include "task.bpf.c"
+#include "owner.bpf.c"
 #include "exec.bpf.c"
 #include "system.bpf.c"
 
