@@ -18,7 +18,7 @@ OF_CASE = {
     "nginx": f"{SYSTEM}\n  capability dac_override, capability setuid, capability setgid, capability net_bind_service,\n"
     f"  capability chown,\n  signal, unix,\n  /{{var/,}}run/** r,\n  {FOLDER}/nginx.pid rwk,\n"
     f"  {FOLDER}/{{body,proxy,fastcgi,uwsgi,scgi}}/ rw,\n  /proc/** r,\n  /sys/devices/system/** r,",
-    "redis": f"{SYSTEM}\n  capability sys_resource,\n  {FOLDER}/redis.pid rw,\n  /proc/** r,\n  /sys/** r,",
+    "redis": f"{SYSTEM}\n  capability sys_resource,\n  signal,\n  {FOLDER}/redis.pid rw,\n  /proc/** r,\n  /sys/** r,",
 }
 PROFILE = """
 profile quixote_speed_{name} {program} flags=(attach_disconnected) {{
@@ -45,5 +45,12 @@ class Profiles:
                 raise RuntimeError(f"the profile of {case.name} is not in force: {loaded}")
 
     def denials(self):
-        log = subprocess.run(KERNEL_LOG, capture_output=True, text=True, check=True).stdout
-        return len(re.findall(r'apparmor="DENIED"', log))
+        return len(denied())
+
+    def told(self):
+        return denied()[-1]
+
+
+def denied():
+    log = subprocess.run(KERNEL_LOG, capture_output=True, text=True, check=True).stdout
+    return re.findall(r'.*apparmor="DENIED".*', log)

@@ -140,7 +140,7 @@ class Peer(Bare):
         before = self.policy.denials()
         seconds = self.stage.perform(case, case.count)
         if self.policy.denials() != before:
-            raise Failed(f"{case.name}: the policy denied a part of it")
+            raise Failed(f"{case.name}: the policy denied a part of it: {self.policy.told()}")
         return seconds, NO_COUNTS
 
 
