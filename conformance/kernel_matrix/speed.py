@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The guest's part of `cargo xtask bench kernel`: the configurations that one boot can have.
 
-Prints a JSON object a line: `sample`, and with --explain `memory` and `profile`. The order is random: in every round
+Prints a JSON object a line: `machine`, each `sample`, and with --explain `profile` and `memory`. The order is random: in every round
 each configuration once, in each all cases. Whatever cannot be measured ends it.
 """
 
@@ -66,6 +66,7 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
+    tell("machine", kernel=os.uname().release, processors=os.cpu_count())
     stage = Stage(arguments.micro, arguments.client, arguments.quixote)
     stage.cases = [case for case in stage.cases if not arguments.only or case.name in arguments.only]
     for case in stage.cases:
