@@ -138,10 +138,11 @@ class Peer(Bare):
 
     def measure(self, case):
         before = self.policy.denials()
-        seconds = self.stage.perform(case, case.count)
-        if self.policy.denials() != before:
-            raise Failed(f"{case.name}: the policy denied a part of it: {self.policy.told()}")
-        return seconds, NO_COUNTS
+        try:
+            return self.stage.perform(case, case.count), NO_COUNTS
+        finally:
+            if self.policy.denials() != before:
+                raise Failed(f"{case.name}: the policy denied a part of it: {self.policy.told()}")
 
 
 class Measured(Bare):

@@ -14,6 +14,8 @@ COMMAND = ["/bin/busybox", "sleep", "100000"]
 START_LIMIT_S = 300
 KINDS = ("Slab", "KernelStack", "PageTables")
 SETTLE_S = 3
+SHOWN = 6
+PAGE_KIB = 4
 
 
 def per_namespace(namespace):
@@ -26,7 +28,14 @@ def per_namespace(namespace):
     words = [stage.quixote, "enforce", "--source", "kernel", "--allow-unsigned"]
     lines = [[*words, "--name", f"idle{number}", model, "--", *COMMAND] for number in range(NAMESPACES)]
     held = with_running(stage, lines, NAMESPACES)
-    return {kind: (held[kind] - plain[kind]) / NAMESPACES for kind in held}
+    grown = {kind: (held[kind] - plain.get(kind, 0)) / NAMESPACES for kind in held}
+    return {kind: grown.pop(kind) for kind in ("maps", *KINDS)} | {"caches": dearest(grown)}
+
+
+def dearest(caches):
+    """The slab caches that grew most."""
+    names = sorted(caches, key=lambda name: -caches[name])[:SHOWN]
+    return [{"name": name, "kib": caches[name]} for name in names]
 
 
 def with_running(stage, lines, namespaces):
@@ -64,7 +73,13 @@ def held():
     Path("/proc/sys/vm/drop_caches").write_text("3")
     text = Path("/proc/meminfo").read_text()
     kinds = {kind: int(re.search(rf"^{kind}: +(\d+) kB", text, re.M).group(1)) for kind in KINDS}
-    return {"maps": maps(), **kinds}
+    return {"maps": maps(), **kinds, **slabs()}
+
+
+def slabs():
+    """By cache."""
+    rows = [line.split() for line in Path("/proc/slabinfo").read_text().splitlines()[2:]]
+    return {f"cache {row[0]}": int(row[-2]) * int(row[5]) * PAGE_KIB for row in rows}
 
 
 def maps():

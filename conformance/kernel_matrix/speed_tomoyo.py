@@ -14,8 +14,8 @@ POLICY = Path("/sys/kernel/security/tomoyo")
 TRIGGER = FOLDER / "trigger"
 SHOWN = 1500
 LEARNING, ENFORCING = 1, 3
-# The number of a pipe is another each time.
-PIPE, ANY_PIPE = r"pipe:\[\d+\]", r"pipe:[\$]"
+# The number of a pipe or a socket is another each time.
+NUMBERED = re.compile(r"(pipe|socket):\[\d+\]")
 PROFILES = """PROFILE_VERSION=20150505
 0-COMMENT=disabled
 0-CONFIG={ mode=disabled grant_log=no reject_log=no }
@@ -38,7 +38,7 @@ class Domains:
             few = FEW if case.count > FEW else case.count
             stage.perform(case, few)
             stage.perform(case, few)
-            self.allow_any_pipe(case)
+            self.allow_any_number(case)
             self.use(case, ENFORCING)
 
     def load(self, stage):
@@ -55,10 +55,10 @@ class Domains:
     def use(self, case, profile):
         write("domain_policy", f"{domain(case)}\nuse_profile {profile}\n")
 
-    def allow_any_pipe(self, case):
+    def allow_any_number(self, case):
         text = (POLICY / "domain_policy").read_text()
         learned = text.partition(f"{domain(case)}\n")[2].partition("<kernel>")[0].splitlines()
-        lines = [re.sub(PIPE, lambda _: ANY_PIPE, line) for line in learned if re.search(PIPE, line)]
+        lines = [NUMBERED.sub(r"\1:[\\$]", line) for line in learned if NUMBERED.search(line)]
         write("domain_policy", "\n".join([domain(case), *lines, ""]))
 
     def denials(self):

@@ -57,7 +57,7 @@ pub(super) struct Program {
 }
 
 /// Of the kernel for each idle namespace, in KiB.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Memory {
     /// BPF maps, without the model's.
     pub(super) maps: f64,
@@ -67,6 +67,15 @@ pub(super) struct Memory {
     pub(super) stacks: f64,
     #[serde(rename = "PageTables")]
     pub(super) page_tables: f64,
+    /// Those of the slab that grew most.
+    pub(super) caches: Vec<Cache>,
+}
+
+/// A cache of the slab, for each idle namespace.
+#[derive(Debug, Deserialize)]
+pub(super) struct Cache {
+    pub(super) name: String,
+    pub(super) kib: f64,
 }
 
 impl Memory {
@@ -108,8 +117,8 @@ impl Results {
         self.machine.as_ref().context("no boot said what it is")
     }
 
-    pub(super) fn memory(&self) -> Result<Memory> {
-        self.memory.context("no boot measured the memory of idle namespaces")
+    pub(super) fn memory(&self) -> Result<&Memory> {
+        self.memory.as_ref().context("no boot measured the memory of idle namespaces")
     }
 
     /// Microseconds for each call.
@@ -167,7 +176,8 @@ pub(super) mod tests {
     fn every_kind_of_line_is_read_and_nothing_else() {
         let mut results = results(&[("open", "none", 2.0)]);
         results.add(r#"{"kind":"machine","kernel":"6.12","processors":2}"#).unwrap();
-        let memory = r#"{"kind":"memory","maps":1.5,"Slab":2,"KernelStack":16,"PageTables":4}"#;
+        let memory =
+            r#"{"kind":"memory","maps":1.5,"Slab":2,"KernelStack":16,"PageTables":4,"caches":[]}"#;
         results.add(memory).unwrap();
         let program = r#"{"name":"p","runs":1.0,"micros":0.5}"#;
         let profile = r#"{"kind":"profile","case":"open","configuration":"attached","programs":"#;
