@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The guest's part of `cargo xtask bench kernel`: the configurations that one boot can have.
 
-Prints a JSON object a line: `machine`, each `sample`, and with --explain `profile` and `memory`. The order is random: in every round
-each configuration once, in each all cases. Whatever cannot be measured ends it.
+Prints a JSON object a line: `machine`, each `sample`, and with --explain `profile` and `memory`. The order is
+random: in every round each configuration once, in each all cases. Whatever cannot be measured ends it.
 """
 
 import argparse

@@ -14,7 +14,8 @@ SYSTEM = """
 """
 OF_CASE = {
     "exec": "/{usr/,}bin/true mrix,\n  /tmp/speed/true mrix,",
-    "compile": f"{SYSTEM}\n  /usr/include/** r,\n  /usr/bin/* mrix,\n  /usr/lib/gcc/** mrix,\n  {FOLDER}/unit.o rwl,",
+    "compile": f"{SYSTEM}\n  /usr/include/** r,\n  /usr/bin/* mrix,\n  /usr/lib/gcc/** mrix,\n"
+    f"  {FOLDER}/unit.o rwl,",
     "nginx": f"{SYSTEM}\n  capability dac_override, capability setuid, capability setgid, capability net_bind_service,\n"
     f"  capability chown,\n  signal, unix,\n  /{{var/,}}run/** r,\n  {FOLDER}/nginx.pid rwk,\n"
     f"  {FOLDER}/{{body,proxy,fastcgi,uwsgi,scgi}}/ rw,\n  /proc/** r,\n  /sys/devices/system/** r,",

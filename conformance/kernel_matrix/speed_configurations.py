@@ -4,7 +4,6 @@ import json
 
 import speed_apparmor
 import speed_tomoyo
-from speed_cases import FEW
 from speed_cases import FOLDER
 from speed_ima import Ima
 from speed_stage import Failed
@@ -78,8 +77,7 @@ class Namespace(Attached):
     def model(self, case):
         model = FOLDER / f"{case.name}.model"
         if not model.exists():
-            few = FEW if case.count > FEW else case.count
-            self.stage.perform(case, few, self.run("learn", *QUIET, "-o", model))
+            self.stage.perform(case, case.few, self.run("learn", *QUIET, "-o", model))
             self.refuse_losses(case)
         return model
 
@@ -153,7 +151,7 @@ class Measured(Bare):
         self.ima = Ima()
 
     def prove(self, case):
-        self.stage.perform(case, FEW)
+        self.stage.perform(case, case.few)
         self.ima.require(case.program)
 
 

@@ -23,7 +23,8 @@ def per_namespace(namespace):
     model = FOLDER / "idle.model"
     stage = namespace.stage
     namespace.prepare()
-    stage.call([*namespace.run("learn", "--runs", "1", "--accept-rules", "none", "-o", model), COMMAND[0], "sleep", "1"])
+    learn = namespace.run("learn", "--runs", "1", "--accept-rules", "none", "-o", model)
+    stage.call([*learn, COMMAND[0], "sleep", "1"])
     plain = with_running(stage, [COMMAND] * NAMESPACES, 0)
     words = [stage.quixote, "enforce", "--source", "kernel", "--allow-unsigned"]
     lines = [[*words, "--name", f"idle{number}", model, "--", *COMMAND] for number in range(NAMESPACES)]

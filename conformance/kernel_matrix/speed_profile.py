@@ -30,4 +30,5 @@ def difference(after, before, count):
     def grown(name):
         return after.get(name, 0) - (before or {}).get(name, 0)
 
-    return {"name": after.get("name", ""), "runs": grown("run_cnt") / count, "micros": grown("run_time_ns") / 1e3 / count}
+    runs, micros = grown("run_cnt"), grown("run_time_ns") / 1e3
+    return {"name": after.get("name", ""), "runs": runs / count, "micros": micros / count}

@@ -71,13 +71,14 @@ pub(super) fn markdown(results: &Results) -> Result<String> {
         why.push_str(&largest(memory));
     }
     if !why.is_empty() {
-        write!(text, "\nWhere the time goes in what is missed: {EXPLAINED}\n\n{why}")?;
+        write!(text, "\nBehind what is missed: {EXPLAINED}\n\n{why}")?;
     }
     Ok(text)
 }
 
-const EXPLAINED: &str = "the kernel's own count of its BPF programs (`bpf_stats_enabled`) in one more run, \
-for each call of the case; what it does not hold is the kernel's way to a program, and waiting.";
+const EXPLAINED: &str = "\
+of time, the kernel's own count of its BPF programs (`bpf_stats_enabled`) in one more run, for each call of the case. \
+It holds a program's waiting for the agent, not the kernel's way to it.";
 
 struct Outcome {
     figure: String,
