@@ -4,11 +4,13 @@ use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
+use tsem::Digest;
 #[cfg(feature = "kernel")]
 use tsem::Mode;
 use tsem::Profile;
 
 use crate::agent::NamespaceAgent;
+use crate::kernel::KernelError;
 use crate::workload::RunError;
 use crate::workload::Workload;
 
@@ -93,6 +95,18 @@ impl RunningSource {
             Self::Portable(running) => running.pidfd().try_clone_to_owned(),
             #[cfg(feature = "kernel")]
             Self::Kernel(running) => running.pidfd().try_clone_to_owned(),
+        }
+    }
+
+    /// Another model of the same rules is in force: the agent has it already. The portable source
+    /// keeps nothing of a verdict.
+    pub(crate) fn replace_model(&self, coefficients: &[Digest]) -> Result<(), KernelError> {
+        #[cfg(not(feature = "kernel"))]
+        let _ = coefficients;
+        match self {
+            Self::Portable(_) => Ok(()),
+            #[cfg(feature = "kernel")]
+            Self::Kernel(running) => running.replace_model(coefficients),
         }
     }
 

@@ -3,6 +3,9 @@
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -77,6 +80,14 @@ pub(crate) struct Namespace {
     pub(crate) slot: u32,
     generation: u32,
     full: bool,
+    model: Mutex<Model>,
+}
+
+/// What the map of coefficients has of ours.
+#[derive(Debug)]
+struct Model {
+    generation: u32,
+    /// Ascending.
     coefficients: Vec<Digest>,
 }
 
@@ -128,17 +139,15 @@ impl Namespace {
         let mut coefficients = plan.coefficients.to_vec();
         coefficients.sort_unstable();
         let full = plan.full;
-        let namespace = Self { maps, ring, slot, generation, full, coefficients };
+        let model = Mutex::new(Model { generation, coefficients });
+        let namespace = Self { maps, ring, slot, generation, full, model };
         namespace.fill(plan)?;
         Ok(namespace)
     }
 
     /// The mode is set last: before, the slot is nobody's.
     fn fill(&self, plan: &Plan<'_>) -> Result<(), KernelError> {
-        for coefficient in &self.coefficients {
-            let key = wire::coefficient_key(self.slot, self.generation, coefficient);
-            self.maps.model.update(&key, &[1], MapFlags::ANY).map_err(failed("model"))?;
-        }
+        self.put(&self.model())?;
         let pid = std::process::id().to_ne_bytes();
         let slot = self.slot.to_ne_bytes();
         let orchestrators = &self.maps.orchestrators;
@@ -160,6 +169,44 @@ impl Namespace {
         self.long(at::PATIENCE).store(plan.patience.as_nanos() as u64, Ordering::Release);
         self.long(at::PROCESSES).store(FIRST.0, Ordering::Release);
         self.set(at::MODE, mode);
+        Ok(())
+    }
+
+    fn model(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, model: &Model) -> Result<(), KernelError> {
+        for coefficient in &model.coefficients {
+            let key = wire::coefficient_key(self.slot, model.generation, coefficient);
+            self.maps.model.update(&key, &[1], MapFlags::ANY).map_err(failed("model"))?;
+        }
+        Ok(())
+    }
+
+    fn take_away(&self, model: &Model) {
+        for coefficient in &model.coefficients {
+            let key = wire::coefficient_key(self.slot, model.generation, coefficient);
+            let _ = self.maps.model.delete(&key);
+        }
+    }
+
+    /// The new model is put beside the old one, under the generation that begins with it: hooks look
+    /// at that, and the cache goes by it as well.
+    pub(crate) fn replace_model(&self, coefficients: &[Digest]) -> Result<(), KernelError> {
+        let mut model = self.model();
+        let generation = self.maps.namespaces.word(self.slot, at::GENERATION);
+        let next = generation.load(Ordering::Acquire) + 1;
+        let mut coefficients = coefficients.to_vec();
+        coefficients.sort_unstable();
+        let new = Model { generation: next, coefficients };
+        if let Err(error) = self.put(&new) {
+            self.take_away(&new);
+            return Err(error);
+        }
+        generation.fetch_max(next, Ordering::AcqRel);
+        let old = std::mem::replace(&mut *model, new);
+        self.take_away(&old);
         Ok(())
     }
 
@@ -210,18 +257,22 @@ impl Namespace {
     /// Lets a hook that cannot wait find a coefficient that a rule allows. Whether it was added: the
     /// model's own are there.
     pub(crate) fn foretell(&self, coefficient: &Digest) -> bool {
-        if self.coefficients.binary_search(coefficient).is_ok() {
+        let model = self.model();
+        if model.coefficients.binary_search(coefficient).is_ok() {
             return false;
         }
-        let key = wire::coefficient_key(self.slot, self.generation, coefficient);
+        let key = wire::coefficient_key(self.slot, model.generation, coefficient);
         // Without it the hook refuses.
         self.maps.model.update(&key, &[1], MapFlags::ANY).is_ok()
     }
 
     /// Takes back what was foretold.
     pub(crate) fn forget(&self, coefficient: &Digest) {
-        let key = wire::coefficient_key(self.slot, self.generation, coefficient);
-        let _ = self.maps.model.delete(&key);
+        let model = self.model();
+        if model.coefficients.binary_search(coefficient).is_err() {
+            let key = wire::coefficient_key(self.slot, model.generation, coefficient);
+            let _ = self.maps.model.delete(&key);
+        }
     }
 
     /// Nothing of this process is allowed without asking from now on.
@@ -283,10 +334,7 @@ impl Drop for Namespace {
         if self.live() > 0 {
             return;
         }
-        for coefficient in &self.coefficients {
-            let key = wire::coefficient_key(self.slot, self.generation, coefficient);
-            let _ = self.maps.model.delete(&key);
-        }
+        self.take_away(&self.model());
         let _ = self.maps.orchestrators.delete(&std::process::id().to_ne_bytes());
         let _ = self.maps.rings.delete(&self.slot.to_ne_bytes());
         if let Ok(info) = self.ring.info() {

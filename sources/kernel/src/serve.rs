@@ -36,6 +36,7 @@ use crate::mount_source;
 use crate::namespace;
 use crate::namespace::FIRST;
 use crate::namespace::Namespace;
+use crate::programs::KernelError;
 use crate::sys;
 use crate::sys::Reaped;
 use crate::wire;
@@ -333,13 +334,23 @@ impl Server {
             self.forget(gone);
         }
         // Without room the hook refuses.
-        if lock(&self.foretold).has_room()
+        // Locked throughout: what was foretold under another model is taken back by then.
+        let mut foretold = lock(&self.foretold);
+        if foretold.has_room()
             && self.agent.would_allow(&event)
             && let Some(coefficient) = describe::coefficient_of(identity, &event.coe, &event.cell)
             && self.namespace.foretell(&coefficient)
         {
-            lock(&self.foretold).expect(event.pid, call.tid, coefficient, &event.cell);
+            foretold.expect(event.pid, call.tid, coefficient, &event.cell);
         }
+    }
+
+    /// The coefficients that hooks decide by are these from now on, and what was allowed before is
+    /// asked for again.
+    pub(crate) fn replace_model(&self, coefficients: &[Digest]) -> Result<(), KernelError> {
+        let mut foretold = lock(&self.foretold);
+        self.forget(foretold.drain());
+        self.namespace.replace_model(coefficients)
     }
 
     fn foretold_event(&self, call: &Notification) -> Option<(Description, TaskIdentity)> {
