@@ -189,7 +189,7 @@ fn run_a_newer_model_allows_what_it_has_and_denies_what_it_lacks() {
         "coefficients": second.len(), "state": second.state().to_hex(),
     });
     assert_eq!(replaced, expected);
-    let good: Vec<String> = second.coefficients().map(Digest::to_hex).collect();
+    let good: Vec<String> = second.coefficients().map(|each| each.to_hex()).collect();
     assert_eq!(run.show("coefficients"), serde_json::json!(good));
 
     // The one from before is an older one now, here and at a start.

@@ -242,7 +242,7 @@ mod tests {
         damaged.remove(octets(&[b"/m", b"ab"]).len());
         damaged.push([&whole[..], b"x"].concat());
         damaged.push(octets(&[b"m", b"ab"]));
-        damaged.push(octets(&[b"/m", b"ab", &[0; ENVELOPE_MAX as usize + 1]]));
+        damaged.push(octets(&[b"/m", b"ab", &vec![0; ENVELOPE_MAX as usize + 1]]));
         damaged.push([[0xff; 8].as_slice(), b"/m"].concat());
         for sent in damaged {
             assert_eq!(refusal(&sent), "what was sent is no offer of a model", "{}", sent.len());
