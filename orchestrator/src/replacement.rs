@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::Weak;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -197,7 +198,8 @@ pub(crate) struct Replacing {
     replaceable: Replaceable,
     terms: Terms,
     agent: Arc<dyn NamespaceAgent>,
-    source: Arc<RunningSource>,
+    /// What it takes from the kernel is given back when the run ends, and not later.
+    source: Weak<RunningSource>,
     record: Arc<Mutex<Record>>,
     news: Arc<News>,
 }
@@ -214,13 +216,13 @@ impl Replacing {
         replaceable: Replaceable,
         workload: &Workload,
         agent: Arc<dyn NamespaceAgent>,
-        source: Arc<RunningSource>,
+        source: &Arc<RunningSource>,
         record: Arc<Mutex<Record>>,
         news: Arc<News>,
     ) -> Self {
         let hooks = workload.hooks.clone();
         let terms = Terms { mode: workload.mode, source: workload.source, hooks };
-        Self { replaceable, terms, agent, source, record, news }
+        Self { replaceable, terms, agent, source: Arc::downgrade(source), record, news }
     }
 
     /// Puts a model in force, or says why not.
@@ -243,16 +245,15 @@ impl Replacing {
         path: PathBuf,
     ) -> Result<Replaced, ReplaceError> {
         let mut record = lock(&self.record);
-        if record.ended.is_some() {
-            return Err(ReplaceError::Ended);
-        }
+        let running = self.source.upgrade().filter(|_| record.ended.is_none());
+        let source = running.ok_or(ReplaceError::Ended)?;
         let hooks = self.hooks_of(examined.model().header(), before.model.header(), &record)?;
         let coefficients: Vec<Digest> = examined.model().coefficients().copied().collect();
         self.agent.may_replace_model(&coefficients)?;
         examined.accept()?;
         self.agent.replace_model(&coefficients)?;
-        if let Err(error) = self.source.replace_model(&coefficients) {
-            self.restore(&before.model);
+        if let Err(error) = source.replace_model(&coefficients) {
+            self.restore(&source, &before.model);
             return Err(ReplaceError::Source(error));
         }
         let after = examined.into_force(path);
@@ -281,13 +282,13 @@ impl Replacing {
 
     /// The model from before, after the source has refused another. What the run has shown
     /// meanwhile is in the record in any case.
-    fn restore(&self, before: &ModelFile) {
+    fn restore(&self, source: &RunningSource, before: &ModelFile) {
         let coefficients: Vec<Digest> = before.coefficients().copied().collect();
         let restored = self.agent.replace_model(&coefficients);
         if let Err(error) = restored {
             tracing::error!(target: "user", %error, "the model from before is not in force again");
         }
-        if let Err(error) = self.source.replace_model(&coefficients) {
+        if let Err(error) = source.replace_model(&coefficients) {
             tracing::error!(target: "user", %error, "the kernel has not the model from before");
         }
     }

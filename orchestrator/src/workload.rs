@@ -248,14 +248,8 @@ pub fn start(
         Err(error) => return Err(not_started(error, &*agent, &record, unfinished)),
     };
     if let Some((replaceable, offers)) = offers {
-        let replacing = Replacing::new(
-            replaceable,
-            workload,
-            agent.clone(),
-            source.clone(),
-            record.clone(),
-            news,
-        );
+        let replacing =
+            Replacing::new(replaceable, workload, agent.clone(), &source, record.clone(), news);
         if let Err(error) = serve_offers(offers, replacing) {
             source.kill_all();
             return Err(error);
