@@ -209,7 +209,7 @@ fn the_record_says_so(run: Run, coefficients: usize) {
     assert_eq!(shown["replaced"][0]["coefficients"], coefficients);
     assert!(shown["replaced"][0]["when"].as_u64() > Some(1_700_000_000), "{shown}");
     let forensics = run.show("forensics");
-    let path_of = |row: usize| forensics[row]["event"]["cell"]["event"].as_str().unwrap();
+    let path_of = |row: usize| forensics[row]["event"].as_str().unwrap();
     assert!(path_of(0).contains("/work/b{") && path_of(1).contains("/work/a{"), "{forensics}");
     assert_eq!((&forensics[0]["held"], &forensics[1]["held"]), (&true.into(), &false.into()));
 
@@ -312,12 +312,12 @@ fn run_a_process_that_is_untrusted_stays_so_under_a_newer_model() {
     let end = Instant::now() + LIMIT;
     let first_of_two = loop {
         let first = run.show("forensics")[0].clone();
-        if first["event"]["count"] == 2 || Instant::now() > end {
+        if first["count"] == 2 || Instant::now() > end {
             break first;
         }
     };
     assert_eq!(first_of_two["held"], true, "the model has it by now: {first_of_two}");
-    assert_eq!(first_of_two["event"]["count"], 2, "and it was denied again: {first_of_two}");
+    assert_eq!(first_of_two["count"], 2, "and it was denied again: {first_of_two}");
     assert!(first_of_two.to_string().contains("/work/b{"), "{first_of_two}");
     assert!(!run.sandbox.path("could").exists());
 }
@@ -331,7 +331,7 @@ fn run_a_monitored_namespace_has_its_model_replaced() {
     assert_eq!(run.step(1), " a b");
     let forensics = run.show("forensics");
     assert_eq!(forensics.as_array().unwrap().len(), 1, "{forensics}");
-    let event = forensics[0]["event"]["cell"]["event"].as_str().unwrap();
+    let event = forensics[0]["event"].as_str().unwrap();
     assert!(event.contains("/work/a{"), "{event}");
 }
 
