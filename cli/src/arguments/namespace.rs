@@ -88,7 +88,7 @@ another one: with --tma, restart the workload.";
 fn replace_help() -> String {
     format!(
         "{REPLACE_EXAMPLES}\n\n{REPLACE_TERMS}\n\nExit status:\n  0    the model is in force\n  {}  \
-         it is not, and everything is as it was; the message says why",
+         it is not, or no answer came; the message says why",
         exit::OWN_FAILURE
     )
 }
