@@ -38,6 +38,7 @@ pub(crate) fn parts() -> Vec<Part> {
         localities(),
         vsock(),
         kernel_rules(),
+        kernel_replace(),
         kernel_decisions(),
         kernel_files(),
         kernel_check(),
@@ -345,6 +346,20 @@ fn kernel_rules() -> Part {
         required: true,
         lane: Lane::Aside,
         needs: vec![Need::File("conformance/kernel_rules.sh")],
+        steps: vec![words(run)],
+    }
+}
+
+fn kernel_replace() -> Part {
+    let run =
+        "cargo xtask vm --kernel 6.12 -- sh conformance/kernel_replace.sh target/debug/quixote";
+    Part {
+        name: "kernel-replace",
+        about: "a model is replaced in the kernel while its workload runs",
+        limit: Duration::from_secs(500),
+        required: true,
+        lane: Lane::Aside,
+        needs: vec![Need::File("conformance/kernel_replace.sh")],
         steps: vec![words(run)],
     }
 }
