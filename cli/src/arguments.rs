@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Ps(namespace::PsArguments),
     /// Show one aspect of a running or recorded namespace
     Show(namespace::ShowArguments),
+    /// Put a newer model in force in a namespace that runs, at once and whole
+    Replace(namespace::ReplaceArguments),
     /// Turn reviewed forensics into an addition to the model
     Accept(namespace::AcceptArguments),
     /// Have the agent of a running namespace sign what it is and what it has seen

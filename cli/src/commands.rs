@@ -13,6 +13,7 @@ mod monitor;
 mod provision;
 mod ps;
 pub(crate) mod references;
+mod replace;
 mod show;
 mod verify_attestation;
 
@@ -33,6 +34,7 @@ pub(crate) fn run(command: Command) -> Outcome<Status> {
         Command::Enforce(arguments) => enforce::run(&arguments),
         Command::Ps(arguments) => ps::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
+        Command::Replace(arguments) => replace::run(&arguments),
         Command::Accept(arguments) => accept::run(&arguments),
         Command::Attest(arguments) => attest::run(&arguments),
         Command::VerifyAttestation(arguments) => verify_attestation::run(&arguments),

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use orchestrator::control;
+use orchestrator::replacement::Replaceable;
 use orchestrator::workload;
 use orchestrator::workload::Finished;
 use orchestrator::workload::RunError;
@@ -37,15 +38,20 @@ pub(crate) use prepared_model::PreparedModel;
 pub(crate) use prepared_model::verify;
 pub(crate) use reporter::Telling;
 pub(crate) use summary::Summary;
+pub(crate) use summary::replacement_words;
 
 /// Runs a workload to its end, telling the user meanwhile what `telling` says.
-pub(crate) fn to_its_end(workload: &Workload, telling: Telling) -> Outcome<Finished> {
+pub(crate) fn to_its_end(
+    workload: &Workload,
+    telling: Telling,
+    replaceable: Option<Replaceable>,
+) -> Outcome<Finished> {
     tell_lost(&workload.name)?;
     let caught = signals::catch().or_fail("signals")?;
     let (watch, seen) = watch::pair();
     let watch = Arc::new(watch);
     let reporter = reporter::start(watch.clone(), seen, telling).or_fail("messages")?;
-    let ended = follow(workload, workload::start(workload, watch), &caught);
+    let ended = follow(workload, workload::start(workload, watch, replaceable), &caught);
     reporter.finish();
     ended
 }
@@ -90,11 +96,12 @@ pub(crate) fn under_model(
     arguments: &ModelArguments,
     run: &RunArguments,
 ) -> Outcome<Status> {
-    let denial = Denial::new(model.model().clone(), &arguments.model, model.references().clone());
+    let replaceable = model.replaceable();
+    let denial = Denial::new(replaceable.in_force.clone(), model.references().clone());
     let denial = Some(denial);
     let name = workload.name.clone();
     let telling = Telling { name, progress: false, quiet: run.quiet, denial };
-    let finished = to_its_end(workload, telling)?;
+    let finished = to_its_end(workload, telling, Some(replaceable))?;
     sum_up(&Summary::of(&finished.record), run)?;
     Ok(status_of(&finished, arguments.fail_on_violation))
 }

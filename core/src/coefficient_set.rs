@@ -1,4 +1,4 @@
-//! A hash map keyed by coefficients.
+//! A hash map keyed by coefficients, and a set of them.
 //!
 //! A coefficient is a SHA-256 value, so any eight of its octets are as good a hash as another; the
 //! cost of a look-up does not grow with the model.
@@ -7,10 +7,12 @@ use core::hash::BuildHasherDefault;
 use core::hash::Hasher;
 
 use hashbrown::HashMap;
+use hashbrown::HashSet;
 
 use crate::Digest;
 
 pub(crate) type CoefficientMap<V> = HashMap<Digest, V, BuildHasherDefault<LeadingOctets>>;
+pub(crate) type CoefficientSet = HashSet<Digest, BuildHasherDefault<LeadingOctets>>;
 
 /// Takes the leading octets of what is hashed.
 #[derive(Default)]

@@ -32,6 +32,7 @@ use crate::canonical::canonicalise;
 use crate::canonical::is_canonical;
 use crate::cell_digest;
 use crate::coefficient;
+use crate::coefficient_set::CoefficientSet;
 use crate::encode_coe;
 use crate::made::Makers;
 use crate::memory::CompactMemory;
@@ -582,7 +583,10 @@ impl<M: Memory> Engine<M> {
             let unjudged = self.unjudged(Loss::TooLarge);
             return (unjudged.verdict, true);
         }
-        self.measurement.extend(coefficient);
+        // What was forensic before the model was replaced has been measured.
+        if !known.is_some_and(|known| known.shown) {
+            self.measurement.extend(coefficient);
+        }
         let number = self.counts.events;
         self.memory.first(GoodEvent { task, described, coefficient, number });
         (Verdict::Allow, true)
@@ -605,6 +609,9 @@ impl<M: Memory> Engine<M> {
         let known = self.memory.known(exec.coefficient);
         if known.map_or(self.setup.mode == Mode::Free, |known| known.good) {
             let _ = self.record(task, exec.described, exec.coefficient, known);
+        } else if self.note_forensic_coefficient(exec.coefficient).is_err() {
+            // The model was replaced while the exec waited, and has it no more.
+            self.lost(Loss::TooLarge);
         }
     }
 
@@ -686,6 +693,25 @@ impl<M: Memory> Engine<M> {
 }
 
 impl Engine {
+    /// Puts another model in force under the same rules, sealed or enforcing: all of it, or where
+    /// the bound does not allow it nothing. What the run has shown stays in state, measurement and
+    /// record, good or not; an untrusted process stays untrusted.
+    ///
+    /// # Errors
+    ///
+    /// The model and what the run has shown are together beyond [`Bounds::coefficients`].
+    pub fn replace_model(&mut self, model: impl IntoIterator<Item = Digest>) -> Result<(), Full> {
+        let model: CoefficientSet = model.into_iter().collect();
+        self.memory.replace_good(&model)?;
+        self.good = model.len();
+        Ok(())
+    }
+
+    /// Whether [`Engine::replace_model`] would find room now.
+    pub fn has_room_for(&self, model: impl IntoIterator<Item = Digest>) -> bool {
+        self.memory.has_room_for(&model.into_iter().collect())
+    }
+
     /// The trajectory: every distinct good event of this run, as it was seen.
     pub fn observation(&self) -> &Observation {
         self.memory.observation()

@@ -37,6 +37,8 @@ pub struct Known {
     /// Where this run's first event of it is kept, plus one; 0 before it is seen, and for
     /// forensics.
     pub row: u32,
+    /// This run has shown it, as a good event or as a forensic.
+    pub shown: bool,
 }
 
 /// What a process is at the moment.

@@ -28,6 +28,20 @@ pub trait NamespaceAgent: tsem::Agent {
     /// The agent has no key, or cannot be asked any more.
     fn attest(&self, nonce: &[u8]) -> Result<Attested, AgentError>;
 
+    /// Whether [`NamespaceAgent::replace_model`] would take this model now; changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// It would not.
+    fn may_replace_model(&self, coefficients: &[Digest]) -> Result<(), AgentError>;
+
+    /// Puts a model of the same rules in force instead of the one that is, all of it or nothing.
+    ///
+    /// # Errors
+    ///
+    /// The agent is not in the orchestrator, or has no room.
+    fn replace_model(&self, coefficients: &[Digest]) -> Result<(), AgentError>;
+
     /// The namespace has ended and its record has been taken: nothing more is asked.
     fn close(&self);
 
@@ -76,6 +90,12 @@ pub enum AgentError {
          workload with --tma process"
     )]
     NoKey,
+    /// It was given its model for the whole run.
+    #[error(
+        "an agent outside the orchestrator keeps the model that it was started with; restart the \
+         workload with the new one"
+    )]
+    KeepsItsModel,
     /// The wire.
     #[error("the wire to the agent failed: {0}")]
     Wire(std::io::ErrorKind),

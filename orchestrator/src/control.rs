@@ -1,7 +1,10 @@
 //! What a running namespace tells others: its record, over a socket in the runtime directory.
 //!
 //! Whoever connects gets the record as it is now, as JSON, and the end of the stream. The
-//! directory is private to the user; nothing is read from the peer.
+//! directory is private to the user; nothing is read from the peer. Challenges and models, which
+//! are, have sockets of their own.
+
+mod replacing;
 
 use std::io;
 use std::io::Read;
@@ -23,6 +26,9 @@ use crate::agent::Attested;
 use crate::places;
 use crate::places::PlaceError;
 use crate::record::Record;
+
+pub(crate) use replacing::Offers;
+pub use replacing::replace;
 
 /// A peer that does not read is dropped after this long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,6 +57,15 @@ pub enum ControlError {
     /// There is no attestation.
     #[error("there is no attestation: {0}")]
     NotAttested(String),
+    /// Nobody runs under that name.
+    #[error("no namespace named {0} runs; quixote ps lists what runs")]
+    NotRunning(String),
+    /// What runs has no model that could be replaced.
+    #[error("{0} does not run under a model; only monitor and enforce do")]
+    NoModel(String),
+    /// It keeps the model that it has.
+    #[error("the model was not replaced: {0}")]
+    NotReplaced(String),
     /// What came back is no record.
     #[error("{path} did not answer with a record: {source}")]
     NotARecord {
@@ -103,6 +118,7 @@ impl Announced {
 impl Drop for Announced {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(attestations_of(&self.path));
+        let _ = std::fs::remove_file(replacing::offers_of(&self.path));
         let _ = std::fs::remove_file(&self.path);
     }
 }

@@ -46,13 +46,40 @@ fn refused(missing: &[String], hooks: &Hooks, mode: Mode) -> Vec<String> {
 }
 
 fn wants_full(workload: &Workload) -> bool {
-    workload.source == Source::Kernel && workload.rules.profile == Profile::Full
+    is_full(workload.source, workload.rules.profile)
+}
+
+fn is_full(source: Source, profile: Profile) -> bool {
+    source == Source::Kernel && profile == Profile::Full
+}
+
+/// The hooks for which a model does not follow another while its workload runs: it was learned
+/// without them and the other with them, or with them where they are missing.
+pub(crate) fn in_the_way(
+    missing: &[String],
+    before: &Hooks,
+    after: &Hooks,
+    mode: Mode,
+) -> Vec<String> {
+    let mut names = without(&after.unlearned, &before.unlearned);
+    names.extend(refused(missing, after, mode));
+    names
 }
 
 /// What to know of a run before relying on it.
 pub(crate) fn notes(workload: &Workload, missing: &[String]) -> Vec<String> {
-    let caution = workload.source.caution().map(Into::into);
-    let unlearned: &[String] = if wants_full(workload) { &workload.hooks.unlearned } else { &[] };
+    notes_of(workload.source, workload.rules.profile, &workload.hooks.unlearned, missing)
+}
+
+/// The same, of a model that was learned without these hooks.
+pub(crate) fn notes_of(
+    source: Source,
+    profile: Profile,
+    unlearned: &[String],
+    missing: &[String],
+) -> Vec<String> {
+    let caution = source.caution().map(Into::into);
+    let unlearned: &[String] = if is_full(source, profile) { unlearned } else { &[] };
     caution.into_iter().chain(notes_of_hooks(missing, unlearned)).collect()
 }
 
@@ -92,6 +119,19 @@ mod tests {
         );
         assert!(refused(&missing, &hooks("", true), Mode::Enforcing).is_empty());
         assert!(refused(&missing, &hooks("", false), Mode::Free).is_empty());
+    }
+
+    #[test]
+    fn a_model_is_followed_by_one_that_was_learned_with_no_fewer_hooks() {
+        let in_the_way = |missing: &str, before: &str, after: &str, may_be_missing| {
+            let (before, after) = (hooks(before, false), hooks(after, may_be_missing));
+            super::in_the_way(&names(missing), &before, &after, Mode::Enforcing)
+        };
+        assert!(in_the_way("", "capget", "capget", false).is_empty());
+        assert!(in_the_way("", "capget", "", false).is_empty());
+        assert_eq!(in_the_way("", "", "capget", false), ["capget"]);
+        assert_eq!(in_the_way("capget", "capget", "", false), ["capget"]);
+        assert!(in_the_way("capget", "capget", "", true).is_empty());
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod places;
 pub mod record;
 pub mod reference_table;
 pub mod remote_agent;
+pub mod replacement;
 pub mod runs;
 pub mod source;
 pub mod stored;

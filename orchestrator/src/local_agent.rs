@@ -10,6 +10,7 @@ use std::sync::PoisonError;
 
 use tsem::Agent;
 use tsem::Description;
+use tsem::Digest;
 use tsem::Effect;
 use tsem::Engine;
 use tsem::ExecOutcome;
@@ -37,7 +38,8 @@ impl LocalAgent {
     }
 
     /// The engine. A thread that panicked while it held the lock cannot have left it half
-    /// changed in a way that turns a denial into leave: the model only grows in free mode.
+    /// changed in a way that turns a denial into leave: the model only grows in free mode, or to
+    /// what another one has that was to be put in force.
     pub fn engine(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,6 +116,18 @@ impl NamespaceAgent for LocalAgent {
         Err(AgentError::NoKey)
     }
 
+    fn may_replace_model(&self, coefficients: &[Digest]) -> Result<(), AgentError> {
+        let engine = self.engine();
+        let fits = engine.has_room_for(coefficients.iter().copied());
+        if fits { Ok(()) } else { Err(too_large(&engine)) }
+    }
+
+    fn replace_model(&self, coefficients: &[Digest]) -> Result<(), AgentError> {
+        let mut engine = self.engine();
+        let replaced = engine.replace_model(coefficients.iter().copied());
+        replaced.map_err(|_| too_large(&engine))
+    }
+
     fn close(&self) {}
 
     fn fault(&self) -> Option<AgentError> {
@@ -123,4 +137,8 @@ impl NamespaceAgent for LocalAgent {
     fn unasked(&self) -> u64 {
         0
     }
+}
+
+fn too_large(engine: &Engine) -> AgentError {
+    AgentError::TooLarge(engine.setup().bounds.coefficients)
 }

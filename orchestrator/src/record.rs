@@ -98,8 +98,11 @@ pub struct Record {
     pub tma: String,
     /// The workload's command line, lossily.
     pub command: Vec<String>,
-    /// The model's file, if one was given.
+    /// The file of the model in force, if one was given.
     pub model: Option<PathBuf>,
+    /// The models that have replaced it while it ran, the one in force last; `model` is its file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<Replacement>,
     /// The orchestrator's process id.
     pub orchestrator: u32,
     /// Seconds since the epoch.
@@ -130,6 +133,17 @@ pub struct Record {
     pub forensics: Vec<StoredForensic>,
     /// Good coefficients, sorted, 64 hexadecimal digits each.
     pub coefficients: Vec<String>,
+}
+
+/// A model that has replaced another while the namespace ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacement {
+    /// Its serial.
+    pub serial: u64,
+    /// Seconds since the epoch.
+    pub when: u64,
+    /// How many coefficients it has.
+    pub coefficients: u64,
 }
 
 /// Records from before agents ran anywhere else.

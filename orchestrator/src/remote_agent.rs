@@ -603,6 +603,14 @@ impl NamespaceAgent for RemoteAgent {
         }
     }
 
+    fn may_replace_model(&self, _: &[Digest]) -> Result<(), AgentError> {
+        Err(AgentError::KeepsItsModel)
+    }
+
+    fn replace_model(&self, _: &[Digest]) -> Result<(), AgentError> {
+        Err(AgentError::KeepsItsModel)
+    }
+
     fn close(&self) {
         self.link.end(AgentError::Gone);
     }

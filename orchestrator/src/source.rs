@@ -4,11 +4,13 @@ use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
+use tsem::Digest;
 #[cfg(feature = "kernel")]
 use tsem::Mode;
 use tsem::Profile;
 
 use crate::agent::NamespaceAgent;
+use crate::kernel::KernelError;
 #[cfg(feature = "kernel")]
 use crate::tma::Tma;
 use crate::workload::RunError;
@@ -98,6 +100,22 @@ impl RunningSource {
         }
     }
 
+    /// Another model of the same rules is in force: the agent has it already. The portable source
+    /// keeps nothing of a verdict.
+    pub(crate) fn replace_model(
+        &self,
+        coefficients: &[Digest],
+        exact: &[Digest],
+    ) -> Result<(), KernelError> {
+        #[cfg(not(feature = "kernel"))]
+        let _ = (coefficients, exact);
+        match self {
+            Self::Portable(_) => Ok(()),
+            #[cfg(feature = "kernel")]
+            Self::Kernel(running) => running.replace_model(&known(coefficients, exact)),
+        }
+    }
+
     pub(crate) fn kill_all(&self) {
         match self {
             Self::Portable(running) => running.kill_all(),
@@ -153,7 +171,9 @@ fn start_kernel(
     launch.on_violation = workload.on_violation;
     launch.profile = workload.rules.profile;
     launch.shield = workload.shield;
-    launch.known = known(workload);
+    // It decides for no agent but the one in the orchestrator.
+    let exact = if workload.tma == Tma::Orchestrator { &workload.exact[..] } else { &[] };
+    launch.known = known(&workload.coefficients, exact);
     if !workload.rules.digests.is_empty() {
         let rules = workload.rules.clone();
         launch.digest_paths = Some(Arc::new(move |path: &[u8]| rules.wants_digest(path)));
@@ -165,13 +185,12 @@ fn start_kernel(
     Ok(RunningSource::Kernel(launch.prepare()?.start(agent.clone())?))
 }
 
-/// The model as the kernel takes it. It decides for no agent but the one in the orchestrator.
+/// A model as the kernel takes it.
 #[cfg(feature = "kernel")]
-fn known(workload: &Workload) -> Vec<kernel_source::Known> {
-    let decides = workload.tma == Tma::Orchestrator;
-    let exact = |each| decides && workload.exact.binary_search(each).is_ok();
-    let known = workload.coefficients.iter();
-    known.map(|each| kernel_source::Known { coefficient: *each, exact: exact(each) }).collect()
+fn known(coefficients: &[Digest], exact: &[Digest]) -> Vec<kernel_source::Known> {
+    let is_exact = |each| exact.binary_search(each).is_ok();
+    let known = |each: &Digest| kernel_source::Known { coefficient: *each, exact: is_exact(each) };
+    coefficients.iter().map(known).collect()
 }
 
 #[cfg(not(feature = "kernel"))]

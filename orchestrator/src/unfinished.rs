@@ -171,7 +171,8 @@ impl News {
         self.counted.load(Ordering::Relaxed)
     }
 
-    fn count(&self) {
+    /// There is something that the record so far does not have.
+    pub(crate) fn count(&self) {
         self.counted.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -31,6 +31,7 @@ use crate::agent::Observer;
 use crate::agent::Snapshot;
 use crate::control::Announced;
 use crate::control::ControlError;
+use crate::control::Offers;
 use crate::hooks;
 use crate::hooks::Hooks;
 use crate::kernel::KernelError;
@@ -47,6 +48,8 @@ use crate::record::RecordError;
 use crate::record::mode_name;
 use crate::remote_agent::Orders;
 use crate::remote_agent::RemoteAgent;
+use crate::replacement::Replaceable;
+use crate::replacement::Replacing;
 use crate::source::RunningSource;
 use crate::source::Source;
 use crate::stored::StoredObservation;
@@ -196,7 +199,7 @@ impl RunError {
 
 /// A namespace that runs.
 pub struct Running {
-    source: RunningSource,
+    source: Arc<RunningSource>,
     agent: Arc<dyn NamespaceAgent>,
     record: Arc<Mutex<Record>>,
     unfinished: Unfinished,
@@ -217,13 +220,17 @@ pub struct Finished {
     pub observation: Observation,
 }
 
-/// Starts a namespace.
+/// Starts a namespace, whose model can be replaced while it runs if `replaceable` is given.
 ///
 /// # Errors
 ///
 /// The name is taken, the command cannot be run, or the source cannot be set up. Nothing of the
 /// workload has run then.
-pub fn start(workload: &Workload, observer: Arc<dyn Observer>) -> Result<Running, RunError> {
+pub fn start(
+    workload: &Workload,
+    observer: Arc<dyn Observer>,
+    replaceable: Option<Replaceable>,
+) -> Result<Running, RunError> {
     let missing = hooks::missing(workload)?;
     let announced = Announced::new(&workload.name)?;
     let news = News::new(observer);
@@ -233,13 +240,24 @@ pub fn start(workload: &Workload, observer: Arc<dyn Observer>) -> Result<Running
     let record = Arc::new(Mutex::new(record));
     serve(&announced, &agent, &record)?;
     serve_attestations(&announced, &agent)?;
+    let offers = replaceable.map(|replaceable| Ok((replaceable, announced.take_offers()?)));
+    let offers = offers.transpose().map_err(RunError::Control)?;
     if workload.tma == Tma::Orchestrator {
-        renew(&mut unfinished, news, &agent, &record)?;
+        renew(&mut unfinished, news.clone(), &agent, &record)?;
     }
-    match RunningSource::start(workload, &agent) {
-        Ok(source) => Ok(Running { source, agent, record, unfinished, _announced: announced }),
-        Err(error) => Err(not_started(error, &*agent, &record, unfinished)),
+    let source = match RunningSource::start(workload, &agent) {
+        Ok(source) => Arc::new(source),
+        Err(error) => return Err(not_started(error, &*agent, &record, unfinished)),
+    };
+    if let Some((replaceable, offers)) = offers {
+        let replacing =
+            Replacing::new(replaceable, workload, agent.clone(), &source, record.clone(), news);
+        if let Err(error) = serve_offers(offers, replacing) {
+            source.kill_all();
+            return Err(error);
+        }
     }
+    Ok(Running { source, agent, record, unfinished, _announced: announced })
 }
 
 /// A first exec that the model denies leaves a record as any other denial does.
@@ -270,15 +288,21 @@ fn finish(
     unfinished: Unfinished,
     exit: Exit,
 ) -> Result<Finished, RunError> {
-    let mut record = record.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut record = over(record);
     let snapshot = snapshot_into(agent, &mut record);
     agent.close();
     record.exit = Some(exit);
-    record.ended = Some(now());
     let record_path = write_record(&record)?;
     unfinished.replaced();
     let observation = snapshot.map_err(RunError::Agent)?.observation;
     Ok(Finished { exit, record, record_path, observation })
+}
+
+/// From now on no other model is put in force.
+fn over(record: &Mutex<Record>) -> Record {
+    let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+    record.ended = Some(now());
+    record.clone()
 }
 
 /// The agent that the workload asks for, with its model in force.
@@ -348,6 +372,7 @@ fn record_of(workload: &Workload, missing: Vec<String>) -> Record {
         counts: crate::record::RecordedCounts::default(),
         notes: hooks::notes(workload, &missing),
         missing_hooks: missing,
+        replaced: Vec::new(),
         observation: StoredObservation { tasks: Vec::new(), events: Vec::new() },
         forensics: Vec::new(),
         coefficients: Vec::new(),
@@ -381,6 +406,11 @@ fn serve_attestations(
     let agent = agent.clone();
     let attest = move |nonce: &[u8]| agent.attest(nonce).map_err(|error| error.to_string());
     announced.serve_attestations(attest).map_err(RunError::Control)
+}
+
+fn serve_offers(offers: Offers, replacing: Replacing) -> Result<(), RunError> {
+    let replace = move |offered| replacing.replace(offered).map_err(|error| error.to_string());
+    offers.serve(replace).map_err(RunError::Control)
 }
 
 fn current(agent: &dyn NamespaceAgent, record: &Mutex<Record>) -> Record {

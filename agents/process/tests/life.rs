@@ -70,7 +70,7 @@ fn workload_of(name: &str, tma: &Tma, mode: Mode, model: &[Digest], script: &str
 
 fn start(name: &str, tma: &Tma, mode: Mode, model: &[Digest], script: &str) -> Running {
     let workload = workload_of(name, tma, mode, model, script);
-    workload::start(&workload, Arc::new(Unobserved)).unwrap()
+    workload::start(&workload, Arc::new(Unobserved), None).unwrap()
 }
 
 fn run(name: &str, tma: &Tma, mode: Mode, model: &[Digest], script: &str) -> Finished {
@@ -155,7 +155,7 @@ fn what_packages_vouch_for_is_named_as_by_an_agent_in_the_orchestrator() {
         let workload = workload_of(name, tma, mode, model, "cat /etc/hostname; :");
         let (rules, references) = (rules.clone(), references.clone());
         let workload = Workload { rules, references, ..workload };
-        workload::start(&workload, Arc::new(Unobserved)).unwrap().wait().unwrap()
+        workload::start(&workload, Arc::new(Unobserved), None).unwrap().wait().unwrap()
     };
     let local = run("vouched-here", &Tma::Orchestrator, &[], &references);
     let remote = run("vouched", &Tma::Process, &[], &references);
@@ -240,7 +240,7 @@ fn cached(directory: &Path, name: &str) -> (Finished, Running) {
     let model = coefficients(&learned);
     let mut workload = workload_of(name, &Tma::Process, Mode::Enforcing, &model, &script);
     workload.verdict_cache = true;
-    let running = workload::start(&workload, Arc::new(Unobserved)).unwrap();
+    let running = workload::start(&workload, Arc::new(Unobserved), None).unwrap();
     until_there(&directory.join("ready"));
     (learned, running)
 }
@@ -281,7 +281,7 @@ fn a_verdict_cache_knows_nothing_of_another_model() {
     let model = coefficients(&other);
     let mut workload = workload_of("second-model", &Tma::Process, Mode::Enforcing, &model, script);
     workload.verdict_cache = true;
-    let ended = workload::start(&workload, Arc::new(Unobserved)).unwrap().wait().unwrap();
+    let ended = workload::start(&workload, Arc::new(Unobserved), None).unwrap().wait().unwrap();
     assert_ne!(ended.exit, Exit::Code(7));
     assert!(ended.record.counts.denied > 0);
     assert_eq!(ended.record.coefficients.len(), model.len());
@@ -386,7 +386,7 @@ fn an_agent_elsewhere_is_provisioned_once_and_must_be_the_same_ever_after() {
     let tma = Tma::Unix(directory.path().join("tma.sock"));
     let listening = Listening::at(directory.path());
     let unknown = workload_of("unknown", &tma, Mode::Free, &[], "true");
-    let refused = workload::start(&unknown, Arc::new(Unobserved)).err().unwrap();
+    let refused = workload::start(&unknown, Arc::new(Unobserved), None).err().unwrap();
     assert!(matches!(refused, RunError::Tma(TmaError::NotPinned { .. })), "{refused:?}");
     tma.provision(Vec::new()).unwrap();
     assert!(matches!(tma.provision(Vec::new()), Err(TmaError::Agent { .. })));
@@ -400,7 +400,7 @@ fn an_agent_elsewhere_is_provisioned_once_and_must_be_the_same_ever_after() {
     drop(listening);
     std::fs::remove_file(directory.path().join("agent.keys")).unwrap();
     let _listening = Listening::at(directory.path());
-    let other = workload::start(&unknown, Arc::new(Unobserved)).err().unwrap();
+    let other = workload::start(&unknown, Arc::new(Unobserved), None).err().unwrap();
     assert!(matches!(other, RunError::Tma(TmaError::OtherAgent { .. })), "{other:?}");
     std::fs::remove_file(agent_keys::pin_path(&tma).unwrap()).unwrap();
 }

@@ -6,6 +6,8 @@ use clap::Args;
 use clap::ValueEnum;
 use clap::ValueHint;
 
+use crate::exit;
+
 /// List namespaces.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -28,7 +30,8 @@ pub(crate) struct PsArguments {
 Examples:
   quixote show backup forensics       what was outside the model, and what nearest is in it
   quixote show backup state           64 hexadecimal digits, to compare or attest to
-  quixote show ./record.json counts   a record by its file")]
+  quixote show ./record.json counts   a record by its file
+  quixote show web model              which model is in force, and which have replaced it")]
 pub(crate) struct ShowArguments {
     /// Name of a namespace, or the file of a record
     #[arg(value_name = "NAME|RECORD")]
@@ -56,6 +59,53 @@ pub(crate) enum Aspect {
     State,
     /// The order-dependent value of all distinct coefficients
     Measurement,
+    /// The file of the model in force, and what has replaced a model while the namespace ran
+    Model,
+}
+
+const REPLACE_EXAMPLES: &str = "\
+Examples:
+  quixote accept web --only 1 -o web.model          review what was denied, and add it
+  quixote model sign --key me.key web.model         say yes to the new model
+  quixote replace web web.model                     put it in force; the workload runs on
+  quixote replace web web.model --json              the same for programs";
+
+const REPLACE_TERMS: &str = "\
+The orchestrator that runs the workload decides, by the trust that it was started with: a key that
+is pinned now, in the directory of its --trust, must have signed the model; an unsigned one follows
+only an unsigned one that was started with --allow-unsigned. The model must be of the same
+workload, profile and platform, have a higher serial than the one in force, and the very same rules:
+under other rules the processes that run would have other names, so restart the workload with such
+a model. Its serial is then the lowest that is accepted.
+
+The model is put in force between two events, whole or not at all. What it has is allowed from then
+on, and what it lacks is denied, also where it was allowed before; what was opened or executed stays
+so. What has happened stays in record, state and measurement. A process that is untrusted stays so.
+
+Only 'enforce' and 'monitor' have a model to replace, and only an agent in the orchestrator takes
+another one: with --tma, restart the workload.";
+
+fn replace_help() -> String {
+    format!(
+        "{REPLACE_EXAMPLES}\n\n{REPLACE_TERMS}\n\nExit status:\n  0    the model is in force\n  {}  \
+         it is not, or no answer came; the message says why",
+        exit::OWN_FAILURE
+    )
+}
+
+/// Put a newer model in force in a namespace that runs.
+#[derive(Args, Debug)]
+#[command(after_help = REPLACE_EXAMPLES, after_long_help = replace_help())]
+pub(crate) struct ReplaceArguments {
+    /// Name of a running namespace
+    #[arg(value_name = "NAME")]
+    pub(crate) namespace: String,
+    /// The newer model; its signature lies beside it, in MODEL.sig
+    #[arg(value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub(crate) model: PathBuf,
+    /// As JSON: serials, how many coefficients were added and removed, the model's state
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Accept reviewed forensics.

@@ -61,6 +61,7 @@ fn every_aspect_of_the_book_can_be_shown() {
         ("counts", Aspect::Counts),
         ("state", Aspect::State),
         ("measurement", Aspect::Measurement),
+        ("model", Aspect::Model),
     ] {
         let Ok(Command::Show(show)) = parse(&format!("show web {word} --json")) else {
             panic!("not show: {word}");

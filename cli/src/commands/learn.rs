@@ -134,7 +134,7 @@ fn run_once(
         hooks: Hooks::default(),
     };
     let (name, quiet) = (name.into(), arguments.run.quiet);
-    run::to_its_end(&workload, Telling { name, progress: true, quiet, denial: None })
+    run::to_its_end(&workload, Telling { name, progress: true, quiet, denial: None }, None)
 }
 
 /// What this machine's packages vouch for, under the rules that are there and those that may be

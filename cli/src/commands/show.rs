@@ -25,6 +25,7 @@ use crate::namespace;
 use crate::output;
 use crate::output::FAINT;
 use crate::output::STRONG;
+use crate::run;
 use crate::run::chain_words;
 use crate::run::near_words;
 
@@ -55,6 +56,9 @@ fn show_json(record: &Record, aspect: Aspect) -> Outcome<()> {
         Aspect::Counts => output::print_json(&record.counts)?,
         Aspect::State => output::print_json(&json!({ "state": record.state }))?,
         Aspect::Measurement => output::print_json(&json!({ "measurement": record.measurement }))?,
+        Aspect::Model => output::print_json(&json!({
+            "model": record.model, "replaced": record.replaced,
+        }))?,
     }
     Ok(())
 }
@@ -69,7 +73,18 @@ fn text(record: &Record, aspect: Aspect) -> Outcome<String> {
         Aspect::Counts => counts_text(&record.counts),
         Aspect::State => format!("{}\n", record.state),
         Aspect::Measurement => format!("{}\n", record.measurement),
+        Aspect::Model => model_text(record),
     })
+}
+
+fn model_text(record: &Record) -> String {
+    let model = record.model.as_ref();
+    let model = model.map_or("no model".into(), |path| path.display().to_string());
+    let mut text = format!("{}\n", output::printable(&model));
+    for replacement in &record.replaced {
+        text += &format!("  {}\n", run::replacement_words(record, replacement));
+    }
+    text
 }
 
 /// An event of the trajectory, with the programs that led to it.

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use orchestrator::model_file::model::ModelFile;
@@ -11,6 +9,8 @@ use orchestrator::model_file::review::nearest::Near;
 use orchestrator::model_file::review::nearest::Nearness;
 use orchestrator::model_file::review::nearest::nearest;
 use orchestrator::reference_table::ReferenceTable;
+use orchestrator::replacement::Force;
+use orchestrator::replacement::InForce;
 use tsem::Cell;
 use tsem::Digest;
 use tsem::EventKind;
@@ -31,27 +31,35 @@ const SHORT: usize = 12;
 /// So many near events are told.
 const NEAR_MAX: usize = 2;
 
-/// Tells violations against one model.
+/// Tells violations against the model in force.
 pub(crate) struct Denial {
-    model: Arc<ModelFile>,
-    path: PathBuf,
+    in_force: Arc<InForce>,
+    force: Force,
     references: Arc<ReferenceTable>,
     /// Paths that the model names by package.
     by_package: BTreeSet<Vec<u8>>,
 }
 
 impl Denial {
-    /// Violations against the model that lies at `path`, on a machine with these references.
-    pub(crate) fn new(model: Arc<ModelFile>, path: &Path, references: Arc<ReferenceTable>) -> Self {
-        let cells = model.described().map(|(_, described)| &described.cell);
-        let files = cells.flat_map(|cell| &cell.values).filter_map(file_of);
-        let by_package = files.filter(|file| !file.reference.is_zero());
-        let by_package = by_package.map(|file| file.place.path.clone()).collect();
-        Self { model, path: path.into(), references, by_package }
+    /// Violations against the model in force, on a machine with these references.
+    pub(crate) fn new(in_force: Arc<InForce>, references: Arc<ReferenceTable>) -> Self {
+        let force = in_force.now();
+        let by_package = by_package(&force.model);
+        Self { in_force, force, references, by_package }
+    }
+
+    /// Goes on with the model that is in force now.
+    fn renew(&mut self) {
+        let now = self.in_force.now();
+        if !Arc::ptr_eq(&now.model, &self.force.model) {
+            self.by_package = by_package(&now.model);
+            self.force = now;
+        }
     }
 
     /// The message for one violation in the namespace of this name.
-    pub(crate) fn tell(&self, name: &str, violation: &Violation) -> String {
+    pub(crate) fn tell(&mut self, name: &str, violation: &Violation) -> String {
+        self.renew();
         let Violation { forensic, chain, .. } = violation;
         let (style, word) =
             if forensic.denied { (BAD, "denied") } else { (CAUTION, "outside the model") };
@@ -68,7 +76,7 @@ impl Denial {
             }
         }
         let coefficient = &forensic.coefficient.to_hex()[..SHORT];
-        let path = self.path.display();
+        let path = self.force.path.display();
         let _ = writeln!(text, "  accept  quixote accept {name} --only {coefficient} -o {path}");
         text
     }
@@ -97,10 +105,10 @@ impl Denial {
         let mut event = attempted(&violation.forensic, violation.acting);
         for value in &mut event.cell.values {
             if let Value::File(file) = value {
-                self.model.rules().settle_content(file);
+                self.force.model.rules().settle_content(file);
             }
         }
-        let found = nearest(&self.model, &event);
+        let found = nearest(&self.force.model, &event);
         if found.is_empty() {
             return format!(
                 "  allowed nothing like it: no {} in the model\n",
@@ -109,6 +117,13 @@ impl Denial {
         }
         found.iter().take(NEAR_MAX).map(near_words).collect()
     }
+}
+
+fn by_package(model: &ModelFile) -> BTreeSet<Vec<u8>> {
+    let cells = model.described().map(|(_, described)| &described.cell);
+    let files = cells.flat_map(|cell| &cell.values).filter_map(file_of);
+    let named = files.filter(|file| !file.reference.is_zero());
+    named.map(|file| file.place.path.clone()).collect()
 }
 
 /// A near event, for people.

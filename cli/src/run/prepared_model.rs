@@ -7,11 +7,16 @@ use std::sync::Arc;
 use orchestrator::hooks::Hooks;
 use orchestrator::model_file::model::ModelFile;
 use orchestrator::model_file::serials::SerialStore;
+use orchestrator::model_file::trust::TrustError;
 use orchestrator::model_file::trust::TrustStore;
 use orchestrator::model_file::trust::Unverified;
 use orchestrator::model_file::trust::Verified;
 use orchestrator::places;
 use orchestrator::reference_table::ReferenceTable;
+use orchestrator::replacement::Examined;
+use orchestrator::replacement::Force;
+use orchestrator::replacement::InForce;
+use orchestrator::replacement::Replaceable;
 use orchestrator::tma::Tma;
 use orchestrator::workload::ModelSignature;
 use orchestrator::workload::Workload;
@@ -27,8 +32,8 @@ use crate::failure::Outcome;
 
 /// A model that may be run under.
 pub(crate) struct PreparedModel {
-    path: PathBuf,
-    model: Arc<ModelFile>,
+    force: Force,
+    whom: Whom,
     signature: Option<ModelSignature>,
     references: Arc<ReferenceTable>,
     verdict_cache: bool,
@@ -38,25 +43,20 @@ impl PreparedModel {
     /// Reads and verifies the model; from here on its serial is the lowest that is accepted.
     pub(crate) fn open(arguments: &ModelArguments, quiet: bool) -> Outcome<Self> {
         let unverified = Unverified::read(&arguments.model).or_fail(arguments.model.display())?;
-        let unsigned = arguments.allow_unsigned && !unverified.claims_signature();
-        let mut signature = None;
-        let model = if unsigned {
-            unverified.without_signature().or_fail(arguments.model.display())?
-        } else {
-            signature = signature_for_agents(&unverified, arguments)?;
-            let verified = verify(unverified, &arguments.model, arguments.trust.as_deref())?;
-            verified.accept(&serials()?).or_fail(arguments.model.display())?;
-            verified.into_inner()
-        };
-        let rules = &model.rules().references;
+        let whom = Whom::of(arguments)?;
+        let signature = signature_for_agents(&unverified, &whom)?;
+        let examined = whom.examine(unverified).or_fail(arguments.model.display())?;
+        examined.accept().or_fail(arguments.model.display())?;
+        let force = examined.into_force(arguments.model.clone());
+        let rules = &force.model.rules().references;
         let references = machine_references::table(arguments.references.as_deref(), rules, quiet)?;
-        let (path, verdict_cache) = (arguments.model.clone(), arguments.verdict_cache);
-        Ok(Self { path, model: model.into(), signature, references, verdict_cache })
+        Ok(Self { force, whom, signature, references, verdict_cache: arguments.verdict_cache })
     }
 
-    /// The model.
-    pub(crate) fn model(&self) -> &Arc<ModelFile> {
-        &self.model
+    /// The model in force, and what it takes to replace it while its workload runs.
+    pub(crate) fn replaceable(&self) -> Replaceable {
+        let (in_force, whom) = (InForce::new(self.force.clone()).into(), self.whom.clone());
+        Replaceable { in_force, examine: Box::new(move |offered| whom.examine(offered)) }
     }
 
     /// What the machine's packages vouch for under it.
@@ -71,7 +71,8 @@ impl PreparedModel {
         mode: Mode,
         on_violation: OnViolation,
     ) -> Outcome<Workload> {
-        let header = self.model.header();
+        let model = &self.force.model;
+        let header = model.header();
         Ok(Workload {
             command: run.command.clone(),
             user: run.user.clone(),
@@ -80,9 +81,9 @@ impl PreparedModel {
             on_violation,
             rules: header.rules.clone(),
             references: self.references.vouched().clone(),
-            coefficients: self.model.coefficients().copied().collect(),
-            exact: self.model.exact_coefficients(self.references.vouched()),
-            model: Some(absolute(&self.path)),
+            coefficients: model.coefficients().copied().collect(),
+            exact: model.exact_coefficients(self.references.vouched()),
+            model: Some(absolute(&self.force.path)),
             platform: header.platform,
             tma: run.tma.clone(),
             verdict_cache: self.verdict_cache_for(&run.tma)?,
@@ -106,17 +107,44 @@ impl PreparedModel {
     }
 }
 
+/// Whose models are believed: asked at the start, and of each model that is to follow.
+#[derive(Clone)]
+struct Whom {
+    allow_unsigned: bool,
+    trust: PathBuf,
+    serials: SerialStore,
+}
+
+impl Whom {
+    fn of(arguments: &ModelArguments) -> Outcome<Self> {
+        let trust = arguments.trust.clone().unwrap_or_else(places::trust_dir);
+        let (trust, serials) = (absolute(&trust), serials()?);
+        Ok(Self { allow_unsigned: arguments.allow_unsigned, trust, serials })
+    }
+
+    /// Nothing is recorded yet: see [`Examined::accept`].
+    fn examine(&self, offered: Unverified) -> Result<Examined, TrustError> {
+        if self.allow_unsigned && !offered.claims_signature() {
+            return Ok(Examined::Unsigned(offered.without_signature()?));
+        }
+        let keys = keys_for(&offered, &self.trust)?;
+        let verified = offered.verify(&keys, &self.serials)?;
+        Ok(Examined::Signed(verified, self.serials.clone()))
+    }
+}
+
 /// An agent that is not here checks the signature once more.
-fn signature_for_agents(
-    unverified: &Unverified,
-    arguments: &ModelArguments,
-) -> Outcome<Option<ModelSignature>> {
+fn signature_for_agents(unverified: &Unverified, whom: &Whom) -> Outcome<Option<ModelSignature>> {
     if !unverified.claims_signature() {
         return Ok(None);
     }
-    let trust = arguments.trust.clone().unwrap_or_else(places::trust_dir);
-    let keys = TrustStore::open(&trust).or_fail(trust.display())?;
-    unverified.signature_for_agents(&keys).or_fail(arguments.model.display())
+    let keys = TrustStore::open(&whom.trust).or_fail(whom.trust.display())?;
+    unverified.signature_for_agents(&keys).or_fail(unverified.path().display())
+}
+
+/// The pinned keys; without a signature what is missing first is that, not a key.
+fn keys_for(unverified: &Unverified, trust: &Path) -> Result<TrustStore, TrustError> {
+    if unverified.claims_signature() { TrustStore::open(trust) } else { Ok(TrustStore::default()) }
 }
 
 /// Checks a model's signature, state and serial against the pinned keys.
@@ -126,12 +154,7 @@ pub(crate) fn verify(
     trust: Option<&Path>,
 ) -> Outcome<Verified<ModelFile>> {
     let trust = trust.map_or_else(places::trust_dir, Path::to_owned);
-    let keys = if unverified.claims_signature() {
-        TrustStore::open(&trust).or_fail(trust.display())?
-    } else {
-        // What is missing first is the signature, not the key.
-        TrustStore::default()
-    };
+    let keys = keys_for(&unverified, &trust).or_fail(trust.display())?;
     unverified.verify(&keys, &serials()?).or_fail(path.display())
 }
 

@@ -130,7 +130,7 @@ impl Desk {
     }
 
     fn violation(&mut self, violation: &Violation) {
-        let Some(denial) = &self.telling.denial else { return };
+        let Some(denial) = &mut self.telling.denial else { return };
         if self.held.len() >= HELD_MAX || !self.allowance.take(Instant::now()) {
             self.held_back += 1;
             return;

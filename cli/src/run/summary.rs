@@ -7,6 +7,7 @@ use std::path::Path;
 use orchestrator::record::Exit;
 use orchestrator::record::Record;
 use orchestrator::record::RecordedCounts;
+use orchestrator::record::Replacement;
 use serde::Serialize;
 
 use crate::output;
@@ -44,7 +45,7 @@ impl Summary {
             measurement: record.measurement.clone(),
             counts: record.counts,
             exit: record.exit,
-            notes: record.notes.clone(),
+            notes: notes_of(record),
             learned: None,
         }
     }
@@ -89,6 +90,22 @@ impl Summary {
         }
         text
     }
+}
+
+/// With the models that have replaced another.
+fn notes_of(record: &Record) -> Vec<String> {
+    let replaced = record.replaced.iter().map(|each| replacement_words(record, each));
+    record.notes.iter().cloned().chain(replaced).collect()
+}
+
+/// A model that has replaced another, for people.
+pub(crate) fn replacement_words(record: &Record, replaced: &Replacement) -> String {
+    let after = replaced.when.saturating_sub(record.started);
+    let coefficients = output::counted(replaced.coefficients, "coefficient");
+    let serial = replaced.serial;
+    format!(
+        "the model was replaced {after} s after the start by serial {serial}, of {coefficients}"
+    )
 }
 
 fn alarming(count: u64, what: &str) -> String {

@@ -19,7 +19,7 @@ const OTHER: &str = "ffeeddccbbaa99887766554433221100";
 const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// The agent's program lies beside ours; a build of this package alone has not made it.
-fn agent_is_built() {
+pub(crate) fn agent_is_built() {
     let folder = binary().parent().unwrap();
     if !folder.join("quixote-tma").exists() {
         let mut cargo = Command::new(env!("CARGO"));

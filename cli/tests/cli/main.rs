@@ -11,6 +11,7 @@ mod help;
 mod ima_lists;
 mod model_files;
 mod records;
+mod replacing;
 mod runs;
 mod sandbox;
 mod terminal;

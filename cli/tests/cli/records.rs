@@ -24,6 +24,7 @@ fn record() -> Record {
         ended: Some(1_700_000_001),
         unfinished: None,
         missing_hooks: Vec::new(),
+        replaced: Vec::new(),
         exit: Some(Exit::Code(0)),
         state: "ab".repeat(32),
         measurement: "cd".repeat(32),

@@ -398,3 +398,5 @@ fn what_no_rule_names_counts_by_its_digest() {
     let _ = exec_content(&mut ruled, "/bin/tool", 1);
     assert_eq!(formed[0].coefficient, ruled.coefficients()[0]);
 }
+
+mod replacing;

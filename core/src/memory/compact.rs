@@ -210,7 +210,8 @@ impl Memory for CompactMemory {
     fn known(&self, coefficient: Digest) -> Option<Known> {
         let row = &self.coefficients.rows[self.coefficient(coefficient).ok()?];
         let has = |mark| row.marks & mark != 0;
-        Some(Known { good: has(mark::GOOD), row: u32::from(has(mark::SEEN)) })
+        let (good, seen) = (has(mark::GOOD), has(mark::SEEN));
+        Some(Known { good, row: u32::from(seen), shown: seen || !good })
     }
 
     fn count(&self) -> usize {

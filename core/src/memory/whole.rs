@@ -25,6 +25,7 @@ use crate::ProcessId;
 use crate::TaskIdentity;
 use crate::TaskIndex;
 use crate::coefficient_set::CoefficientMap;
+use crate::coefficient_set::CoefficientSet;
 use crate::made::Made;
 use crate::made::Makers;
 use crate::state_of;
@@ -61,6 +62,30 @@ impl WholeMemory {
 
     pub(crate) fn forensics(&self) -> &[Forensic] {
         &self.forensics
+    }
+
+    /// Whether [`WholeMemory::replace_good`] would find room.
+    pub(crate) fn has_room_for(&self, model: &CoefficientSet) -> bool {
+        let shown = self.known.iter().filter(|(_, known)| known.shown);
+        let kept = shown.filter(|(coefficient, _)| !model.contains(*coefficient)).count();
+        kept + model.len() <= self.bounds.coefficients
+    }
+
+    /// Makes good exactly what `model` has. What this run has shown stays known; what is neither
+    /// shown nor in `model` goes.
+    pub(crate) fn replace_good(&mut self, model: &CoefficientSet) -> Result<(), Full> {
+        if !self.has_room_for(model) {
+            return Err(Full);
+        }
+        self.known.retain(|coefficient, known| {
+            known.good = model.contains(coefficient);
+            known.good || known.shown
+        });
+        for coefficient in model {
+            let unseen = Known { good: true, row: 0, shown: false };
+            self.known.entry(*coefficient).or_insert(unseen);
+        }
+        Ok(())
     }
 }
 
@@ -181,7 +206,7 @@ impl Memory for WholeMemory {
         if self.known.len() >= self.bounds.coefficients {
             return Err(Full);
         }
-        self.known.insert(coefficient, Known { good, row: 0 });
+        self.known.insert(coefficient, Known { good, row: 0, shown: !good });
         Ok(())
     }
 
@@ -189,7 +214,7 @@ impl Memory for WholeMemory {
         let GoodEvent { task, described: observed, coefficient, number: first } = event;
         self.observation.events.push(ObservedEvent { task, observed, count: 1, first });
         let row = self.observation.events.len() as u32;
-        self.known.insert(coefficient, Known { good: true, row });
+        self.known.insert(coefficient, Known { good: true, row, shown: true });
     }
 
     fn again(&mut self, row: u32) {

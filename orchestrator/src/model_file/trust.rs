@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::format::FormatError;
+use super::format::MODEL_MAX;
 use super::format::read_bounded;
 use super::format::write_atomically;
 use super::header::Workload;
@@ -312,6 +313,31 @@ impl Unverified {
             Err(source) => return Err(TrustError::Read { path: beside, source }),
         };
         Ok(Self { path: path.into(), text, signature })
+    }
+
+    /// What came from elsewhere; `path` says where it lies there.
+    ///
+    /// # Errors
+    ///
+    /// One of them is beyond its bound.
+    pub fn of(path: &Path, text: Vec<u8>, signature: Option<Vec<u8>>) -> Result<Self, TrustError> {
+        if text.len() as u64 > MODEL_MAX {
+            return Err(FormatError::TooLarge.into());
+        }
+        if signature.as_ref().is_some_and(|octets| octets.len() as u64 > ENVELOPE_MAX) {
+            return Err(TrustError::SignatureTooLarge { path: signature_path(path) });
+        }
+        Ok(Self { path: path.into(), text, signature })
+    }
+
+    /// Where the model lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The octets of the model, and of its signature.
+    pub fn parts(&self) -> (&[u8], Option<&[u8]>) {
+        (&self.text, self.signature.as_deref())
     }
 
     /// Whether there is a signature at all; it may be anyone's.

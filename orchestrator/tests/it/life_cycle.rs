@@ -37,7 +37,7 @@ fn run(name: &str, mode: Mode, model: &[Digest], command: &[&str]) -> Finished {
         shield: false,
         hooks: orchestrator::hooks::Hooks::default(),
     };
-    workload::start(&workload, Arc::new(Unobserved)).unwrap().wait().unwrap()
+    workload::start(&workload, Arc::new(Unobserved), None).unwrap().wait().unwrap()
 }
 
 fn coefficients(finished: &Finished) -> Vec<Digest> {

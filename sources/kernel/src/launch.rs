@@ -343,6 +343,15 @@ impl Running {
         self.server.kill();
     }
 
+    /// Another model is in force, of the same rules; the agent has it already.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no room for it: what was there is in force.
+    pub fn replace_model(&self, known: &[Known]) -> Result<(), KernelError> {
+        self.server.replace_model(known)
+    }
+
     /// What the programs counted.
     pub fn counts(&self) -> NamespaceCounts {
         self.server.namespace.counts()

@@ -33,10 +33,12 @@ use crate::content;
 use crate::describe;
 use crate::foretold;
 use crate::foretold::Foretold;
+use crate::model::Known;
 use crate::mount_source;
 use crate::namespace;
 use crate::namespace::FIRST;
 use crate::namespace::Namespace;
+use crate::programs::KernelError;
 use crate::sys;
 use crate::sys::Reaped;
 use crate::wire;
@@ -352,13 +354,22 @@ impl Server {
             self.forget(gone);
         }
         // Without room the hook refuses.
-        if lock(&self.foretold).has_room()
+        // Locked throughout: what was foretold under another model is taken back by then.
+        let mut foretold = lock(&self.foretold);
+        if foretold.has_room()
             && self.agent.would_allow(&event)
             && let Some(coefficient) = describe::coefficient_of(identity, &event.coe, &event.cell)
             && self.namespace.foretell(&coefficient)
         {
-            lock(&self.foretold).expect(event.pid, call.tid, coefficient, &event.cell);
+            foretold.expect(event.pid, call.tid, coefficient, &event.cell);
         }
+    }
+
+    /// Hooks decide by this from now on, and what was allowed before is looked up again.
+    pub(crate) fn replace_model(&self, known: &[Known]) -> Result<(), KernelError> {
+        let mut foretold = lock(&self.foretold);
+        self.forget(foretold.drain());
+        self.namespace.replace_model(known)
     }
 
     fn foretold_event(&self, call: &Notification) -> Option<(Description, TaskIdentity)> {
