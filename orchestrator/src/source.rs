@@ -188,7 +188,7 @@ fn start_kernel(
 /// A model as the kernel takes it.
 #[cfg(feature = "kernel")]
 fn known(coefficients: &[Digest], exact: &[Digest]) -> Vec<kernel_source::Known> {
-    let is_exact = |each| exact.binary_search(each).is_ok();
+    let is_exact = |each: &Digest| exact.binary_search(each).is_ok();
     let known = |each: &Digest| kernel_source::Known { coefficient: *each, exact: is_exact(each) };
     coefficients.iter().map(known).collect()
 }

@@ -338,7 +338,8 @@ fn kernel_source() -> Part {
 }
 
 fn kernel_models() -> Part {
-    let run = "cargo xtask vm --kernel 6.12 -- sh conformance/kernel_models.sh target/debug/quixote";
+    let run =
+        "cargo xtask vm --kernel 6.12 -- sh conformance/kernel_models.sh target/debug/quixote";
     Part {
         name: "kernel-models",
         about: "under the kernel source what the model knows goes on without the orchestrator, \
