@@ -133,7 +133,7 @@ fn measure_all(repository: &Repository, options: &Options) -> Result<String> {
 fn publish(printed: &str, options: &Options) -> Result<()> {
     let mut results = Results::default();
     results.add(printed)?;
-    let tables = report::markdown(&results, options.runs)? + &bars::markdown(&results)?;
+    let tables = report::markdown(&results)? + &bars::markdown(&results)?;
     println!("\n{tables}");
     if let Some(path) = &options.markdown {
         write(path, &tables)?;
