@@ -18,7 +18,8 @@ OF_CASE = {
     f"  {FOLDER}/unit.o rwl,",
     "nginx": f"{SYSTEM}\n  capability dac_override, capability setuid, capability setgid,\n"
     f"  capability net_bind_service, capability chown,\n  signal, unix,\n  /{{var/,}}run/** r,\n"
-    f"  {FOLDER}/nginx.pid rwk,\n  {FOLDER}/{{body,proxy,fastcgi,uwsgi,scgi}}/ rw,\n  /proc/** r,\n  /sys/devices/system/** r,",
+    f"  {FOLDER}/nginx.pid rwk,\n  {FOLDER}/{{body,proxy,fastcgi,uwsgi,scgi}}/ rw,\n"
+    "  /proc/** r,\n  /sys/devices/system/** r,",
     "redis": f"{SYSTEM}\n  capability sys_resource,\n  signal,\n  {FOLDER}/redis.pid rw,\n  /proc/** r,\n  /sys/** r,",
 }
 PROFILE = """
