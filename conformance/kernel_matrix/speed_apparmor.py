@@ -16,9 +16,10 @@ OF_CASE = {
     "exec": "/{usr/,}bin/true mrix,\n  /tmp/speed/true mrix,",
     "compile": f"{SYSTEM}\n  /usr/include/** r,\n  /usr/bin/* mrix,\n  /usr/lib/gcc/** mrix,\n"
     f"  {FOLDER}/unit.o rwl,",
-    "nginx": f"{SYSTEM}\n  capability dac_override, capability setuid, capability setgid, capability net_bind_service,\n"
-    f"  capability chown,\n  signal, unix,\n  /{{var/,}}run/** r,\n  {FOLDER}/nginx.pid rwk,\n"
-    f"  {FOLDER}/{{body,proxy,fastcgi,uwsgi,scgi}}/ rw,\n  /proc/** r,\n  /sys/devices/system/** r,",
+    "nginx": f"{SYSTEM}\n  capability dac_override, capability setuid, capability setgid,\n"
+    f"  capability net_bind_service, capability chown,\n  signal, unix,\n  /{{var/,}}run/** r,\n"
+    f"  {FOLDER}/nginx.pid rwk,\n  {FOLDER}/{{body,proxy,fastcgi,uwsgi,scgi}}/ rw,\n"
+    "  /proc/** r,\n  /sys/devices/system/** r,",
     "redis": f"{SYSTEM}\n  capability sys_resource,\n  signal,\n  {FOLDER}/redis.pid rw,\n  /proc/** r,\n  /sys/** r,",
 }
 PROFILE = """

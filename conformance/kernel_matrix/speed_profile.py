@@ -1,4 +1,4 @@
-"""Where the time goes: the kernel's own clock of each BPF program, while a case runs once more."""
+"""Where the time goes: the kernel's own clock of each BPF program, while a case runs once more, its start included."""
 
 import json
 import subprocess
@@ -12,12 +12,13 @@ def of(configuration, case):
     """The dearest programs of a run, in microseconds a call of the case."""
     SWITCH.write_text("1")
     try:
-        before = programs()
+        # What looking itself costs.
+        idle, before = programs(), programs()
         configuration.measure(case)
         after = programs()
     finally:
         SWITCH.write_text("0")
-    spent = [difference(after[each], before.get(each), case.count) for each in after]
+    spent = [spent_by(each, (idle, before, after), case.count) for each in after]
     return sorted(spent, key=lambda one: -one["micros"])[:SHOWN]
 
 
@@ -26,9 +27,10 @@ def programs():
     return {each["id"]: each for each in json.loads(listed)}
 
 
-def difference(after, before, count):
+def spent_by(program, moments, count):
     def grown(name):
-        return after.get(name, 0) - (before or {}).get(name, 0)
+        idle, before, after = (moment.get(program, {}).get(name, 0) for moment in moments)
+        return max(after - before - (before - idle), 0)
 
     runs, micros = grown("run_cnt"), grown("run_time_ns") / 1e3
-    return {"name": after.get("name", ""), "runs": runs / count, "micros": micros / count}
+    return {"name": moments[-1][program].get("name", ""), "runs": runs / count, "micros": micros / count}

@@ -16,6 +16,9 @@ use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
 use results::Results;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -83,6 +86,9 @@ pub(crate) struct Options {
     /// Write what the guests printed here, a JSON object a line
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Measure nothing: make the tables of what --json kept
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    from: Option<PathBuf>,
     /// Processors of the virtual machine: with two, what is measured has the second for itself
     #[arg(long, default_value_t = 2)]
     cpus: u32,
@@ -99,6 +105,14 @@ struct Programs {
 
 /// Measures and reports.
 pub(super) fn run(repository: &Repository, options: &Options) -> Result<()> {
+    let printed = match &options.from {
+        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
+        None => measure_all(repository, options)?,
+    };
+    publish(&printed, options)
+}
+
+fn measure_all(repository: &Repository, options: &Options) -> Result<String> {
     setup::ensure(repository)?;
     let quixote = match &options.quixote {
         Some(path) => path.clone(),
@@ -109,17 +123,17 @@ pub(super) fn run(repository: &Repository, options: &Options) -> Result<()> {
     for boot in BOOTS {
         println!("boot: {} ({})", boot.append, boot.configurations.join(", "));
         printed += &measure(repository, boot, options, &programs, &quixote)?;
+        if let Some(path) = &options.json {
+            write(path, &printed)?;
+        }
     }
-    publish(&printed, options)
+    Ok(printed)
 }
 
 fn publish(printed: &str, options: &Options) -> Result<()> {
-    if let Some(path) = &options.json {
-        write(path, printed)?;
-    }
     let mut results = Results::default();
     results.add(printed)?;
-    let tables = report::markdown(&results, options.runs)? + &bars::markdown(&results)?;
+    let tables = report::markdown(&results)? + &bars::markdown(&results)?;
     println!("\n{tables}");
     if let Some(path) = &options.markdown {
         write(path, &tables)?;
@@ -162,7 +176,7 @@ fn measure(
     programs: &Programs,
     quixote: &Path,
 ) -> Result<String> {
-    let output = Command::new(std::env::current_exe()?)
+    let mut guest = Command::new(std::env::current_exe()?)
         .args(["vm", "--kernel", &options.kernel, "--append", boot.append])
         .args(["--cpus", &options.cpus.to_string()])
         .args(["--timeout", &options.timeout.to_string(), "--", "/usr/bin/python3"])
@@ -177,11 +191,25 @@ fn measure(
         .args(["--seed", &Shuffle::seed_from_clock()?.to_string()])
         .args(boot.options)
         .args(boot.configurations)
-        .stderr(Stdio::inherit())
-        .output()
+        .stdout(Stdio::piped())
+        .spawn()
         .context("cargo xtask vm")?;
-    if !output.status.success() {
-        bail!("the measurement under {} ended with {}", boot.append, output.status);
+    let printed = shown_as_it_comes(guest.stdout.take().context("no pipe")?);
+    let status = guest.wait()?;
+    if !status.success() {
+        bail!("the measurement under {} ended with {status}", boot.append);
     }
-    String::from_utf8(output.stdout).context("what the guest printed")
+    printed
+}
+
+/// All that is printed; hours may lie between the first line and the last.
+fn shown_as_it_comes(output: impl Read) -> Result<String> {
+    let mut printed = String::new();
+    for line in BufReader::new(output).lines() {
+        let line = line.context("what the guest printed")?;
+        println!("{line}");
+        printed += &line;
+        printed.push('\n');
+    }
+    Ok(printed)
 }

@@ -17,8 +17,8 @@ const LEGEND: &str = "\
 ";
 
 /// As Markdown.
-pub(super) fn markdown(results: &Results, runs: u32) -> Result<String> {
-    let machine = results.machine()?;
+pub(super) fn markdown(results: &Results) -> Result<String> {
+    let (machine, runs) = (results.machine()?, results.runs());
     let mut text = format!(
         "Linux {} in QEMU (emulated), {} processors, tmpfs, {runs} runs each in random order.\n\n| case |",
         machine.kernel, machine.processors

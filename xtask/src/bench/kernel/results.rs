@@ -121,6 +121,12 @@ impl Results {
         self.memory.as_ref().context("no boot measured the memory of idle namespaces")
     }
 
+    /// How often everything was measured at least.
+    pub(super) fn runs(&self) -> usize {
+        let times = |one: &Sample| self.of(&one.case, &one.configuration).count();
+        self.samples.iter().map(times).min().unwrap_or(0)
+    }
+
     /// Microseconds for each call.
     pub(super) fn spread(&self, case: &str, configuration: &str) -> Result<Spread> {
         Spread::of(self.of(case, configuration).map(|one| one.micros).collect())
@@ -195,5 +201,6 @@ pub(super) mod tests {
         assert!((results.ratio("open", "ima", "none").unwrap() - 1.5).abs() < 1e-9);
         assert!(results.ratio("open", "tomoyo", "none").is_err());
         assert!(results.memory().is_err());
+        assert_eq!(results.runs(), 1);
     }
 }
