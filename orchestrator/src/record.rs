@@ -67,9 +67,12 @@ pub struct RecordedCounts {
     pub forensics_dropped: u64,
     /// Made paths that were not kept.
     pub made_dropped: u64,
-    /// Events besides that a verdict cache answered.
+    /// Events besides that a verdict cache answered, the kernel's or the one before an agent elsewhere.
     #[serde(default)]
     pub cached: u64,
+    /// Of the events judged, those that the kernel decided by the model before the agent was told.
+    #[serde(default)]
+    pub decided: u64,
 }
 
 /// How the first process ended.
@@ -176,6 +179,7 @@ impl RecordedCounts {
             forensics_dropped: counts.forensics_dropped,
             made_dropped: counts.made_dropped,
             cached: snapshot.cached,
+            decided: 0,
         }
     }
 }

@@ -66,6 +66,15 @@ fn kernel_works() -> bool {
     false
 }
 
+/// What a source has settled without its agent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SourceCounts {
+    /// Events allowed as the very same event before; the agent was not told.
+    pub(crate) repeated: u64,
+    /// Events decided in the kernel by the model; the agent was told.
+    pub(crate) decided: u64,
+}
+
 /// A workload that runs under one of them.
 pub(crate) enum RunningSource {
     Portable(portable_source::Running),
@@ -97,6 +106,17 @@ impl RunningSource {
             Self::Portable(running) => running.pidfd().try_clone_to_owned(),
             #[cfg(feature = "kernel")]
             Self::Kernel(running) => running.pidfd().try_clone_to_owned(),
+        }
+    }
+
+    pub(crate) fn counts(&self) -> SourceCounts {
+        match self {
+            Self::Portable(_) => SourceCounts::default(),
+            #[cfg(feature = "kernel")]
+            Self::Kernel(running) => {
+                let counts = running.counts();
+                SourceCounts { repeated: counts.hits, decided: counts.decided }
+            }
         }
     }
 

@@ -9,7 +9,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
+use std::sync::Weak;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -52,6 +54,7 @@ use crate::replacement::Replaceable;
 use crate::replacement::Replacing;
 use crate::source::RunningSource;
 use crate::source::Source;
+use crate::source::SourceCounts;
 use crate::stored::StoredObservation;
 use crate::tma::Tma;
 use crate::tma::TmaError;
@@ -200,8 +203,7 @@ impl RunError {
 /// A namespace that runs.
 pub struct Running {
     source: Arc<RunningSource>,
-    agent: Arc<dyn NamespaceAgent>,
-    record: Arc<Mutex<Record>>,
+    ledger: Arc<Ledger>,
     unfinished: Unfinished,
     /// Taken back when the namespace ends.
     _announced: Announced,
@@ -237,60 +239,52 @@ pub fn start(
     let agent = agent_of(workload, news.clone())?;
     let record = record_of(workload, missing);
     let mut unfinished = Unfinished::begin(&record)?;
-    let record = Arc::new(Mutex::new(record));
-    serve(&announced, &agent, &record)?;
+    let ledger = Arc::new(Ledger::new(agent.clone(), record));
+    serve(&announced, &ledger)?;
     serve_attestations(&announced, &agent)?;
     let offers = replaceable.map(|replaceable| Ok((replaceable, announced.take_offers()?)));
     let offers = offers.transpose().map_err(RunError::Control)?;
     if workload.tma == Tma::Orchestrator {
-        renew(&mut unfinished, news.clone(), &agent, &record)?;
+        renew(&mut unfinished, news.clone(), &ledger)?;
     }
     let source = match RunningSource::start(workload, &agent) {
         Ok(source) => Arc::new(source),
-        Err(error) => return Err(not_started(error, &*agent, &record, unfinished)),
+        Err(error) => return Err(not_started(error, &ledger, unfinished)),
     };
+    ledger.is_fed_by(&source);
     if let Some((replaceable, offers)) = offers {
         let replacing =
-            Replacing::new(replaceable, workload, agent.clone(), &source, record.clone(), news);
+            Replacing::new(replaceable, workload, agent, &source, ledger.record.clone(), news);
         if let Err(error) = serve_offers(offers, replacing) {
             source.kill_all();
             return Err(error);
         }
     }
-    Ok(Running { source, agent, record, unfinished, _announced: announced })
+    Ok(Running { source, ledger, unfinished, _announced: announced })
 }
 
 /// A first exec that the model denies leaves a record as any other denial does.
-fn not_started(
-    error: RunError,
-    agent: &dyn NamespaceAgent,
-    record: &Mutex<Record>,
-    unfinished: Unfinished,
-) -> RunError {
+fn not_started(error: RunError, ledger: &Ledger, unfinished: Unfinished) -> RunError {
+    let agent = &ledger.agent;
     let error = match (agent.fault(), agent.snapshot()) {
         (Some(fault), _) | (None, Err(fault)) => RunError::Agent(fault),
         (None, Ok(snapshot)) if snapshot.counts.violations == 0 => error,
-        (None, Ok(_)) => return refused(agent, record, unfinished),
+        (None, Ok(_)) => return refused(ledger, unfinished),
     };
     unfinished.cancelled();
     error
 }
 
-fn refused(agent: &dyn NamespaceAgent, record: &Mutex<Record>, unfinished: Unfinished) -> RunError {
-    let refused = finish(agent, record, unfinished, Exit::Code(NOT_EXECUTABLE));
+fn refused(ledger: &Ledger, unfinished: Unfinished) -> RunError {
+    let refused = finish(ledger, unfinished, Exit::Code(NOT_EXECUTABLE));
     refused.map_or_else(|error| error, |finished| RunError::Refused(finished.into()))
 }
 
 /// Takes over what the agent holds at the end, and writes the record.
-fn finish(
-    agent: &dyn NamespaceAgent,
-    record: &Mutex<Record>,
-    unfinished: Unfinished,
-    exit: Exit,
-) -> Result<Finished, RunError> {
-    let mut record = over(record);
-    let snapshot = snapshot_into(agent, &mut record);
-    agent.close();
+fn finish(ledger: &Ledger, unfinished: Unfinished, exit: Exit) -> Result<Finished, RunError> {
+    let mut record = over(&ledger.record);
+    let snapshot = ledger.write_into(&mut record);
+    ledger.agent.close();
     record.exit = Some(exit);
     let record_path = write_record(&record)?;
     unfinished.replaced();
@@ -379,24 +373,18 @@ fn record_of(workload: &Workload, missing: Vec<String>) -> Record {
     }
 }
 
-fn serve(
-    announced: &Announced,
-    agent: &Arc<dyn NamespaceAgent>,
-    record: &Arc<Mutex<Record>>,
-) -> Result<(), RunError> {
-    let (agent, record) = (agent.clone(), record.clone());
-    let snapshot = move || current(&*agent, &record);
-    announced.serve(snapshot).map_err(RunError::Thread)
+fn serve(announced: &Announced, ledger: &Arc<Ledger>) -> Result<(), RunError> {
+    let ledger = ledger.clone();
+    announced.serve(move || ledger.now()).map_err(RunError::Thread)
 }
 
 fn renew(
     unfinished: &mut Unfinished,
     news: Arc<News>,
-    agent: &Arc<dyn NamespaceAgent>,
-    record: &Arc<Mutex<Record>>,
+    ledger: &Arc<Ledger>,
 ) -> Result<(), RunError> {
-    let (agent, record) = (agent.clone(), record.clone());
-    unfinished.renew(news, move || current(&*agent, &record)).map_err(RunError::Thread)
+    let ledger = ledger.clone();
+    unfinished.renew(news, move || ledger.now()).map_err(RunError::Thread)
 }
 
 fn serve_attestations(
@@ -413,23 +401,46 @@ fn serve_offers(offers: Offers, replacing: Replacing) -> Result<(), RunError> {
     offers.serve(replace).map_err(RunError::Control)
 }
 
-fn current(agent: &dyn NamespaceAgent, record: &Mutex<Record>) -> Record {
-    let mut record = record.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    // What cannot be had of an agent that was lost is said in the record itself.
-    let _ = snapshot_into(agent, &mut record);
-    record
+/// What a namespace's record is made of.
+struct Ledger {
+    agent: Arc<dyn NamespaceAgent>,
+    record: Arc<Mutex<Record>>,
+    /// Once it runs. What it takes from the kernel is given back when the run ends, and not later.
+    source: OnceLock<Weak<RunningSource>>,
 }
 
-fn snapshot_into(agent: &dyn NamespaceAgent, record: &mut Record) -> Result<Snapshot, AgentError> {
-    match agent.snapshot() {
-        Ok(snapshot) => {
-            record.update(&snapshot);
-            Ok(snapshot)
+impl Ledger {
+    fn new(agent: Arc<dyn NamespaceAgent>, record: Record) -> Self {
+        Self { agent, record: Arc::new(Mutex::new(record)), source: OnceLock::new() }
+    }
+
+    fn is_fed_by(&self, source: &Arc<RunningSource>) {
+        self.source.get_or_init(|| Arc::downgrade(source));
+    }
+
+    /// The record as it is now.
+    fn now(&self) -> Record {
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // What cannot be had of an agent that was lost is said in the record itself.
+        let _ = self.write_into(&mut record);
+        record
+    }
+
+    fn write_into(&self, record: &mut Record) -> Result<Snapshot, AgentError> {
+        let snapshot = match self.agent.snapshot() {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                record.agent_lost(&error, self.agent.unasked());
+                return Err(error);
+            }
+        };
+        record.update(&snapshot);
+        if let Some(source) = self.source.get().and_then(Weak::upgrade) {
+            let SourceCounts { repeated, decided } = source.counts();
+            record.counts.cached += repeated;
+            record.counts.decided = decided;
         }
-        Err(error) => {
-            record.agent_lost(&error, agent.unasked());
-            Err(error)
-        }
+        Ok(snapshot)
     }
 }
 
@@ -450,7 +461,7 @@ impl Running {
 
     /// The record as it is now.
     pub fn record(&self) -> Record {
-        current(&*self.agent, &self.record)
+        self.ledger.now()
     }
 
     /// Ends every process of the namespace.
@@ -470,7 +481,7 @@ impl Running {
             Some(signal) => Exit::Signal(signal),
             None => Exit::Code(ended.code().unwrap_or_default()),
         };
-        finish(&*self.agent, &self.record, self.unfinished, exit)
+        finish(&self.ledger, self.unfinished, exit)
     }
 }
 

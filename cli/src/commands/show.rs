@@ -197,7 +197,9 @@ pub(super) fn forensic_text(number: usize, forensic: &StoredForensic) -> String 
 
 fn counts_text(counts: &RecordedCounts) -> String {
     let rows = [
-        ("events", counts.events, "judged"),
+        ("events", counts.events, "judged; of these"),
+        ("  decided", counts.decided, "in the kernel, before the agent was told"),
+        ("cached", counts.cached, "events besides, allowed as the very same was before"),
         ("coefficients", counts.coefficients, "distinct good events"),
         ("violations", counts.violations, "events outside the model, or of untrusted processes"),
         ("denied", counts.denied, "events refused"),

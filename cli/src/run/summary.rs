@@ -81,6 +81,9 @@ impl Summary {
             let cached = output::counted(counts.cached, "event");
             text += &format!("  and {cached} that the verdict cache answered\n");
         }
+        if counts.decided > 0 {
+            text += &format!("  of the first, {} decided in the kernel\n", counts.decided);
+        }
         text += &format!("  state {}\n", self.state);
         for note in &self.notes {
             text += &format!("  note: {}\n", output::printable(note));
