@@ -38,7 +38,7 @@ learn() {
 }
 
 learn first.model a d1
-learn second.model b d2
+learn second.model a d1
 learn second.model b d2
 rm go1 go2 go3 could
 "$quixote" model keygen -o me.key > /dev/null
