@@ -17,8 +17,9 @@ use tsem::ProcessId;
 use tsem::TaskIdentity;
 
 use crate::launch::OnOrphaned;
+use crate::lock::Locked;
 use crate::maps::Maps;
-use crate::programs;
+use crate::neighbours;
 use crate::programs::KernelError;
 use crate::sys;
 use crate::wire;
@@ -29,6 +30,9 @@ use crate::wire::at;
 const RING_SIZE: u32 = 128 * 1024;
 /// The same where reading attributes and asking for capabilities are told as well.
 const RING_SIZE_FULL: u32 = 1024 * 1024;
+
+/// Maps that others may make while a ring is made.
+const MAPS_AT_ONCE: u32 = 16;
 
 /// The serial number of a namespace's first process.
 pub(crate) const FIRST: ProcessId = ProcessId(1);
@@ -82,14 +86,13 @@ pub(crate) struct Namespace {
 
 /// Whether nobody uses a slot: an orphan's is free when its last task is gone.
 pub(crate) fn is_free(maps: &Maps, slot: u32) -> bool {
-    const ORPHANED: u32 = 1;
     let word = |at| maps.namespaces.word(slot, at).load(Ordering::Acquire);
     let live = maps.namespaces.long(slot, at::LIVE).load(Ordering::Acquire) as i64;
-    word(at::MODE) == 0 || word(at::FLAGS) & ORPHANED != 0 && live <= 0
+    wire::is_unused(word(at::MODE), word(at::FLAGS), live)
 }
 
 /// Removes what an orphan has left, whose orchestrator could not.
-fn clear_out(maps: &Maps, slot: u32) {
+fn clear_out(maps: &Maps, slot: u32, locked: &Locked) {
     for map in [&maps.model, &maps.untrusted] {
         // All first: whoever looks for the one after a key that is gone begins anew.
         let left: Vec<_> = map.keys().filter(|key| wire::slot_of(key) == Some(slot)).collect();
@@ -100,28 +103,37 @@ fn clear_out(maps: &Maps, slot: u32) {
     // Seen from here, the map of rings holds their ids.
     if let Ok(Some(ring)) = maps.rings.lookup(&slot.to_ne_bytes(), MapFlags::ANY) {
         let _ = maps.protected.delete(&ring);
+        locked.forget_orphan(&ring);
     }
 }
 
+/// One that no namespace of any set reaches.
+fn make_ring(locked: &Locked, size: u32) -> Result<MapHandle, KernelError> {
+    let options = libbpf_rs::libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_rs::libbpf_sys::bpf_map_create_opts>() as u64,
+        ..Default::default()
+    };
+    let mut ring = None;
+    neighbours::make_maps(locked.neighbours(), MAPS_AT_ONCE, || {
+        let name = Some("quixote_ring");
+        let made = MapHandle::create(MapType::RingBuf, name, 0, 0, size, &options);
+        let made = ring.insert(made.map_err(failed("ring"))?);
+        Ok(vec![made.info().map_err(failed("ring"))?.info.id])
+    })?;
+    ring.ok_or(KernelError::Interfered)
+}
+
 impl Namespace {
-    pub(crate) fn take(maps: Maps, plan: &Plan<'_>) -> Result<Self, KernelError> {
-        let _locked = programs::lock()?;
+    /// The set is loaded, and stays that: who removes it needs the lock as well.
+    pub(crate) fn take(locked: &mut Locked, plan: &Plan<'_>) -> Result<Self, KernelError> {
+        let maps = Maps::open()?;
         let slot = (0..SLOTS).find(|slot| is_free(&maps, *slot)).ok_or(KernelError::Full)?;
         if maps.namespaces.word(slot, at::MODE).load(Ordering::Acquire) != 0 {
-            clear_out(&maps, slot);
+            clear_out(&maps, slot, locked);
         }
-        let options = libbpf_rs::libbpf_sys::bpf_map_create_opts {
-            sz: size_of::<libbpf_rs::libbpf_sys::bpf_map_create_opts>() as u64,
-            ..Default::default()
-        };
-        let size = if plan.full { RING_SIZE_FULL } else { RING_SIZE };
-        let ring = MapHandle::create(MapType::RingBuf, Some("quixote_ring"), 0, 0, size, &options)
-            .map_err(failed("ring"))?;
+        let ring = make_ring(locked, if plan.full { RING_SIZE_FULL } else { RING_SIZE })?;
         let fd = ring.as_fd().as_raw_fd().to_ne_bytes();
         maps.rings.update(&slot.to_ne_bytes(), &fd, MapFlags::ANY).map_err(failed("rings"))?;
-        let id = ring.info().map_err(failed("ring"))?.info.id;
-        let own = maps.protected.update(&id.to_ne_bytes(), &[1], MapFlags::ANY);
-        own.map_err(failed("own_maps"))?;
         maps.namespaces.clear(slot);
         let generation =
             maps.namespaces.word(slot, at::GENERATION).fetch_add(1, Ordering::AcqRel) + 1;
@@ -130,6 +142,7 @@ impl Namespace {
         let full = plan.full;
         let namespace = Self { maps, ring, slot, generation, full, coefficients };
         namespace.fill(plan)?;
+        locked.stay_out_of_reach();
         Ok(namespace)
     }
 
@@ -289,9 +302,11 @@ impl Drop for Namespace {
         }
         let _ = self.maps.orchestrators.delete(&std::process::id().to_ne_bytes());
         let _ = self.maps.rings.delete(&self.slot.to_ne_bytes());
-        if let Ok(info) = self.ring.info() {
-            let _ = self.maps.protected.delete(&info.info.id.to_ne_bytes());
+        let ring = self.ring.info().ok().map(|ring| ring.info.id);
+        if let Some(id) = ring {
+            let _ = self.maps.protected.delete(&id.to_ne_bytes());
         }
+        neighbours::forget_namespace(std::process::id(), ring);
         self.set(at::MODE, 0);
     }
 }

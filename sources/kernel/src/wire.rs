@@ -12,6 +12,11 @@ pub(crate) const NAMESPACE_SIZE: usize = 120;
 /// Octets of `struct task`.
 pub(crate) const TASK_SIZE: usize = 160;
 
+/// In the map of orchestrators, in place of a slot: of another set of programs.
+pub(crate) const OTHER_SET: [u8; 4] = u32::MAX.to_ne_bytes();
+/// Octets of `struct namespace` that every set of programs has in the same places, of whatever version.
+pub(crate) const KNOWN_TO_ALL: usize = at::LIVE + 8;
+
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MessageType {
@@ -40,6 +45,7 @@ pub(crate) const ANSWER_CACHE: u32 = 1;
 pub(crate) const ANSWER_UNTRUST: u32 = 2;
 
 /// Bits of the namespace's flags.
+pub(crate) const NAMESPACE_ORPHANED: u32 = 1;
 pub(crate) const NAMESPACE_KILLED: u32 = 2;
 pub(crate) const NAMESPACE_DIGESTS: u32 = 4;
 pub(crate) const NAMESPACE_UNTRUSTS: u32 = 8;
@@ -68,6 +74,19 @@ pub(crate) mod at {
     pub(crate) const DROPPED: usize = 96;
     pub(crate) const UNJUDGED: usize = 104;
     pub(crate) const LATE: usize = 112;
+}
+
+/// Whether nobody uses a slot: an orphan's is free when its last task is gone.
+pub(crate) fn is_unused(mode: u32, flags: u32, live: i64) -> bool {
+    mode == 0 || flags & NAMESPACE_ORPHANED != 0 && live <= 0
+}
+
+/// Whether somebody uses a slot of a set of whatever version; one that cannot be read is.
+pub(crate) fn is_used(namespace: &[u8]) -> bool {
+    let read = || {
+        Some((word(namespace, at::MODE)?, word(namespace, at::FLAGS)?, long(namespace, at::LIVE)?))
+    };
+    read().is_none_or(|(mode, flags, live)| !is_unused(mode, flags, live as i64))
 }
 
 /// A message of the ring, its cell still encoded.
