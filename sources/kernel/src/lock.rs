@@ -65,8 +65,9 @@ impl Locked {
 
     /// The ring of an orchestrator of our set that could not clear it away itself.
     pub(crate) fn forget_orphan(&self, ring: &[u8]) {
-        if let Ok(id) = ring.try_into().map(u32::from_ne_bytes) {
-            self.neighbours.iter().for_each(|neighbour| neighbour.forget_map(id));
+        let Ok(id) = ring.try_into().map(u32::from_ne_bytes) else { return };
+        for neighbour in &self.neighbours {
+            neighbour.forget_map(id);
         }
     }
 

@@ -169,7 +169,9 @@ pub(crate) fn make_maps(
     let ids = made.as_deref().unwrap_or_default();
     let interfered = ids.iter().any(|id| !reserved.contains(id));
     for id in reserved.filter(|id| interfered || !ids.contains(id)) {
-        neighbours.iter().for_each(|neighbour| neighbour.forget_map(id));
+        for neighbour in neighbours {
+            neighbour.forget_map(id);
+        }
     }
     if interfered {
         return Err(KernelError::Interfered);

@@ -345,3 +345,22 @@ pub fn unload() -> Result<(), KernelError> {
     let kept = remove_unused(&mut Locked::wait()?, |_| true);
     if kept.is_empty() { Ok(()) } else { Err(KernelError::Stay(kept)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_is_named_with_its_reason() {
+        let kept = |set: &str, namespaces| Kept { set: set.into(), namespaces };
+        let stay = KernelError::Stay(vec![
+            kept("3-a", Ok(1)),
+            kept("3-b", Ok(2)),
+            kept("9-c", Err(Box::new(KernelError::UnknownSet("9-c".into())))),
+        ]);
+        let text = stay.to_string();
+        assert!(text.contains("3-a, under which 1 namespace runs; "), "{text}");
+        assert!(text.contains("3-b, under which 2 namespaces run; "), "{text}");
+        assert!(text.contains("9-c, of which this cannot be told: the programs 9-c of"), "{text}");
+    }
+}

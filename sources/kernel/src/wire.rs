@@ -248,4 +248,22 @@ mod tests {
         octets[0] = 8;
         assert!(Message::read(&octets).is_none(), "of no type");
     }
+
+    #[test]
+    fn a_slot_is_used_until_the_last_task_of_an_orphan_is_gone() {
+        let namespace = |mode: u32, flags: u32, live: i64| {
+            let mut octets = vec![0; NAMESPACE_SIZE];
+            octets[at::MODE..at::MODE + 4].copy_from_slice(&mode.to_ne_bytes());
+            octets[at::FLAGS..at::FLAGS + 4].copy_from_slice(&flags.to_ne_bytes());
+            octets[at::LIVE..at::LIVE + 8].copy_from_slice(&live.to_ne_bytes());
+            octets
+        };
+        assert!(!is_used(&namespace(0, 0, 0)));
+        assert!(is_used(&namespace(3, 0, 0)), "its first task is still to come");
+        assert!(is_used(&namespace(3, NAMESPACE_ORPHANED, 1)));
+        assert!(!is_used(&namespace(3, NAMESPACE_ORPHANED, 0)));
+        let longer = [namespace(3, 0, 1), vec![0; 64]].concat();
+        assert!(is_used(&longer[..]), "of a later version");
+        assert!(is_used(&longer[..KNOWN_TO_ALL - 1]), "what cannot be read");
+    }
 }
