@@ -4,7 +4,8 @@
 An attack passes when bare it has its effect (an attack without an effect proves nothing), when enforced it has none,
 when the first forensics record of the enforced run names the expected event and object, and when the victim still
 serves a good request. `--bare` runs the controls alone. What this account or machine cannot do is skipped, counted
-and told; with --ci it is a failure.
+and told; with --ci it is a failure. `--learn-source kernel --source kernel` is for a machine whose kernel has that
+source: `cargo xtask test --only kernel-attacks` runs it in a virtual one.
 """
 
 import argparse
@@ -51,6 +52,7 @@ class Outcome:
     reason: str = ""
     control: bool = False
     record: dict | None = None
+    seconds: float = 0.0
 
 
 class Attacker:
@@ -146,7 +148,8 @@ class Range:
         while time.monotonic() < deadline and started.running():
             if self.fetch("GET", "/") == "nothing to see":
                 return
-            time.sleep(0.05)
+            # Asking takes time from who is to answer, on an emulated machine most of it.
+            time.sleep(self.bench.patience * 0.05)
         raise run_corpus.Failure(f"the victim does not serve: {run_corpus.last_line(started)}")
 
     def request(self, request, attacker):
@@ -247,14 +250,23 @@ class Trial:
 
     def run(self, attack):
         outcome = Outcome(attack["name"])
+        began = time.monotonic()
         try:
-            if attack.get("needs_root") and self.options.account != "root":
-                outcome.result, outcome.reason = "skipped", "needs root"
+            outcome.reason = self.why_not_here(attack)
+            if outcome.reason:
+                outcome.result = "skipped"
             else:
                 self.both_runs(attack, outcome)
         except (run_corpus.Failure, QuixoteFailed, OSError, subprocess.SubprocessError) as error:
             outcome.reason = str(error)
+        outcome.seconds = round(time.monotonic() - began, 1)
         return outcome
+
+    def why_not_here(self, attack):
+        """Why this account or machine cannot do it; empty when it can."""
+        if attack.get("needs_root") and self.options.account != "root":
+            return "needs root"
+        return ""
 
     def both_runs(self, attack, outcome):
         account = self.options.account
@@ -282,6 +294,11 @@ class Trial:
         outcome.result = "failed" if outcome.reason else "stopped"
 
 
+def as_seen_by(source, attack):
+    """The attack with the event and object by which this source names it, where that is another one."""
+    return {**attack, **attack.get("under", {}).get(source, {})}
+
+
 def verdict(attack, effect, serves, records, summary):
     """Why it is not good enough; empty when it is."""
     if effect:
@@ -301,10 +318,11 @@ def verdict(attack, effect, serves, records, summary):
 
 
 def table(outcomes):
-    rows = [f"{'attack':28} {'control':8} {'enforced':9} reason"]
+    rows = [f"{'attack':28} {'control':8} {'enforced':9} {'s':>7}  by / reason"]
     for each in outcomes:
         control = "effect" if each.control else "-"
-        rows.append(f"{each.attack:28} {control:8} {each.result:9} {each.reason}")
+        note = each.record["name"] if each.result == "stopped" else each.reason
+        rows.append(f"{each.attack:28} {control:8} {each.result:9} {each.seconds:7}  {note}")
     return "\n".join(rows)
 
 
@@ -312,7 +330,7 @@ def parse_options():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quixote", type=Path, default=default_binary(), help="the binary under test")
     parser.add_argument("--bare", action="store_true", help="the controls alone")
-    parser.add_argument("--only", action="append", metavar="NAME", help="may be repeated")
+    parser.add_argument("--only", action="append", metavar="NAME", help="may be repeated; in that order")
     parser.add_argument("--account", default="root" if os.geteuid() == 0 else run_corpus.own_account())
     parser.add_argument("--ci", action="store_true", help="skipped attacks are failures")
     parser.add_argument("--learn-runs", type=int, default=2)
@@ -333,7 +351,8 @@ def main():
     options = parse_options()
     process_tree.become_subreaper()
     attacks = json.loads((ATTACKS / "attacks.json").read_text())
-    chosen = [each for each in attacks if not options.only or each["name"] in options.only]
+    attacks = {each["name"]: as_seen_by(options.source, each) for each in attacks}
+    chosen = [attacks[name] for name in options.only or attacks]
     trial = Trial(options)
     if options.bare:
         trial.bench.run("bare", lambda command: process_tree.as_account(options.account, command))

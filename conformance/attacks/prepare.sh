@@ -18,11 +18,21 @@ printf 'root:$y$secret:19000:0:99999:7:::\n' >"$workdir/private/shadow"
 : >"$workdir/uploads/note.txt"
 : >"$workdir/uploads/plugin.bin"
 
-compile -shared -fPIC -o "$workdir/lib/libplugin.so" "$here/programs/plugin.c"
-compile -o "$workdir/bin/tool" "$here/programs/tool.c" -L"$workdir/lib" -lplugin -Wl,-rpath,"$workdir/lib"
-compile -o "$workdir/bin/sibling" "$here/programs/sibling.c"
-compile -static -o "$workdir/attacker/intruder" "$here/programs/intruder.c"
-compile -shared -fPIC -o "$workdir/attacker/preload.so" "$here/programs/preload.c"
+# Compiling takes long on an emulated machine: once, until what is compiled is newer.
+built=$workdir.programs
+if [ -z "$(find "$built/complete" -newer "$0" 2>/dev/null)" ] || [ -n "$(find "$here/programs" -newer "$built/complete")" ]; then
+    rm -rf -- "$built"
+    mkdir -- "$built"
+    compile -shared -fPIC -o "$built/libplugin.so" "$here/programs/plugin.c"
+    compile -o "$built/tool" "$here/programs/tool.c" -L"$built" -lplugin -Wl,-rpath,"$workdir/lib"
+    compile -o "$built/sibling" "$here/programs/sibling.c"
+    compile -static -o "$built/intruder" "$here/programs/intruder.c"
+    compile -shared -fPIC -o "$built/preload.so" "$here/programs/preload.c"
+    : >"$built/complete"
+fi
+cp -- "$built/libplugin.so" "$workdir/lib"
+cp -- "$built/tool" "$built/sibling" "$workdir/bin"
+cp -- "$built/intruder" "$built/preload.so" "$workdir/attacker"
 
 chmod 755 "$workdir/bin/report.sh" "$workdir/uploads/plugin.bin"
 chmod 700 "$workdir/home/.ssh" "$workdir/private"

@@ -2,8 +2,8 @@
 /*
  * Micro-cases of `cargo xtask bench`: one kind of call, many times.
  *
- * Usage: micro CASE COUNT FILE. Prints "seconds S" for the loop alone, so that starting the
- * program, or what runs it, is no part of the figure.
+ * Usage: micro CASE COUNT FILE, or micro run COUNT PROGRAM ARGUMENT... Prints "seconds S" for the
+ * loop alone, so that starting the program, or what runs it, is no part of the figure.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 static const char *file;
+static char **program;
 static struct sockaddr_in address;
 static int listener;
 
@@ -65,7 +66,7 @@ static void pipe_through(void)
 	close(ends[1]);
 }
 
-static void fork_exec(void)
+static void run(char **words)
 {
 	int status;
 	pid_t pid = fork();
@@ -73,11 +74,27 @@ static void fork_exec(void)
 	if (pid < 0)
 		fail("fork");
 	if (!pid) {
-		execl("/bin/true", "true", (char *)NULL);
+		execv(words[0], words);
 		_exit(127);
 	}
-	if (waitpid(pid, &status, 0) != pid || status)
-		fail("exec");
+	if (waitpid(pid, &status, 0) != pid)
+		fail("wait");
+	if (status) {
+		fprintf(stderr, "%s: status %#x\n", words[0], status);
+		exit(1);
+	}
+}
+
+static void fork_exec(void)
+{
+	static char *words[] = { "/bin/true", NULL };
+
+	run(words);
+}
+
+static void run_program(void)
+{
+	run(program);
 }
 
 static int stream_socket(void)
@@ -133,6 +150,7 @@ static const struct {
 	{ "read", read_only },
 	{ "pipe", pipe_through },
 	{ "exec", fork_exec },
+	{ "run", run_program },
 	{ "connect", connect_close },
 };
 
@@ -147,15 +165,19 @@ static void measure(void (*call)(void), long count)
 
 int main(int argc, char **argv)
 {
-	if (argc != 4)
+	if (argc < 4)
 		return 2;
 	file = argv[3];
+	program = argv + 3;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		if (strcmp(cases[i].name, argv[1]))
 			continue;
 		/* For connect, the third argument is the port. */
 		if (cases[i].call == connect_close)
 			start_listening(atoi(file));
+		/* What a program reads from the disk the first time is not its own cost. */
+		if (cases[i].call == run_program)
+			run_program();
 		measure(cases[i].call, atol(argv[2]));
 		return 0;
 	}

@@ -154,7 +154,7 @@ def entries_left(lives):
     if lives.source != "kernel":
         return []
     pins = kernel_status(lives)["pins"]
-    left = {name: len(json.loads(bpftool("map", "dump", "pinned", f"{pins}/maps/{name}"))) for name in ("model", "untrusted")}
+    left = {name: len(json.loads(bpftool("map", "dump", "pinned", f"{pins}/maps/{name}"))) for name in ("foretold", "untrusted")}
     return [f"{count} entries left in the map {name}" for name, count in left.items() if count]
 
 

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use crate::Address;
 use crate::Cell;
 use crate::Place;
+use crate::References;
 use crate::Rules;
 use crate::Value;
 use crate::names::FILE_SYSTEM;
@@ -31,26 +32,57 @@ pub fn is_hashed_as_described(cell: &Cell, rules: &Rules) -> bool {
     is_canonical(cell) && !rules.touch(cell)
 }
 
+/// Whether an event with this cell, as a model describes it, is hashed as a source describes it: no
+/// rule and no reference has a part in it. Whoever wrote the cell down knows its targets' identities.
+/// Such an event is in a model exactly if its own coefficient is.
+pub fn is_hashed_without_rules(cell: &Cell, rules: &Rules, references: &References) -> bool {
+    let is_plain = |value: &Value| match value {
+        Value::Task(_) => true,
+        Value::File(file) => {
+            is_value_canonical(value)
+                && references.of(file.digest, &file.place.path).is_zero()
+                && (file.digest.is_zero() || rules.want_digest_in(cell, &file.place.path))
+        }
+        value => is_value_canonical(value),
+    };
+    let generalised = |value: &Value| value.place().is_some_and(|place| place.generalised);
+    cell.values.iter().all(|value| is_plain(value) && !generalised(value)) && !rules.touch(cell)
+}
+
 /// Whether a cell is hashed as it came: it has nothing that [`canonicalise`] rewrites, and no
 /// target to be named.
 pub(crate) fn is_canonical(cell: &Cell) -> bool {
-    cell.values.iter().all(|value| match value {
-        Value::Task(_) | Value::Address(Address::UnixAbstract(_)) => false,
+    cell.values.iter().all(is_value_canonical)
+}
+
+fn is_value_canonical(value: &Value) -> bool {
+    match value {
+        Value::Task(_) => false,
+        Value::Address(Address::UnixAbstract(name)) => !is_kernel_chosen(name),
         Value::File(file) if !file.reference.is_zero() => false,
-        value => value.place().is_none_or(|place| {
-            place.path.starts_with(b"/") && !is(place, "proc") && !is(place, "devpts")
-        }),
-    })
+        // Every number of a process is rewritten, whichever it is.
+        value => value.place().is_none_or(|place| canonical_path(place, 0).is_none()),
+    }
 }
 
 fn canonicalise_place(place: &mut Place, pid: u32) {
-    if is(place, "proc") {
-        place.path = canonical_proc(&place.path, pid);
-    } else if is(place, "devpts") {
-        place.path = canonical_terminal(&place.path);
-    } else if !place.path.starts_with(b"/") {
-        place.path = without_inode(&place.path);
+    if let Some(path) = canonical_path(place, pid) {
+        place.path = path;
     }
+}
+
+/// The path in canonical form, if it is not.
+fn canonical_path(place: &Place, pid: u32) -> Option<Vec<u8>> {
+    let path = if is(place, "proc") {
+        canonical_proc(&place.path, pid)
+    } else if is(place, "devpts") {
+        canonical_terminal(&place.path)
+    } else if !place.path.starts_with(b"/") {
+        without_inode(&place.path)
+    } else {
+        return None;
+    };
+    (path != place.path).then_some(path)
 }
 
 fn is(place: &Place, file_system: &str) -> bool {
@@ -103,8 +135,12 @@ fn without_inode(name: &[u8]) -> Vec<u8> {
 
 /// Autobind gives a UNIX socket an abstract name of five hexadecimal digits, unix(7).
 fn kernel_chosen_abstract(name: &[u8]) -> Vec<u8> {
+    if is_kernel_chosen(name) { b"<ephemeral>".to_vec() } else { name.to_vec() }
+}
+
+fn is_kernel_chosen(name: &[u8]) -> bool {
     let hex = |octet: &u8| octet.is_ascii_digit() || (b'a'..=b'f').contains(octet);
-    if name.len() == 5 && name.iter().all(hex) { b"<ephemeral>".to_vec() } else { name.to_vec() }
+    name.len() == 5 && name.iter().all(hex)
 }
 
 fn decimal(text: &[u8]) -> Option<u64> {
@@ -117,11 +153,88 @@ fn decimal(text: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Digest;
+    use crate::EventKind;
+    use crate::File;
+    use crate::Maker;
+    use crate::NameRule;
+    use crate::Pattern;
+    use crate::Port;
+    use crate::Socket;
+    use crate::Target;
+    use crate::Vouched;
 
     fn canonical(path: &str, file_system: &str) -> Vec<u8> {
         let mut place = Place::new(path, FILE_SYSTEM.number(file_system).unwrap() as u32);
         canonicalise_place(&mut place, 42);
         place.path
+    }
+
+    fn opened(path: &str, file_system: &str, digest: Digest) -> Cell {
+        let place = Place::new(path, FILE_SYSTEM.number(file_system).unwrap() as u32);
+        let file = File::new(place, [0, 0, 0o100_644], digest);
+        Cell { kind: EventKind::FileOpen, values: vec![file.into(), Value::Number(1)] }
+    }
+
+    fn connected(address: Address) -> Cell {
+        let socket = Socket { family: 2, socket_type: 1, protocol: 6 };
+        let values = vec![Value::Socket(socket), Value::Address(address)];
+        Cell { kind: EventKind::SocketConnect, values }
+    }
+
+    #[test]
+    fn what_is_canonical_already_is_hashed_as_described() {
+        let rules = Rules::default();
+        let plain = |cell: &Cell| is_hashed_as_described(cell, &rules);
+        for (path, file_system) in [
+            ("/etc/hostname", "ext4"),
+            ("/proc/self/maps", "proc"),
+            ("/dev/pts/<n>", "devpts"),
+            ("pipe:", "pipefs"),
+        ] {
+            assert!(plain(&opened(path, file_system, Digest::ZERO)), "{path}");
+        }
+        for (path, file_system) in
+            [("/proc/42/maps", "proc"), ("/dev/pts/3", "devpts"), ("pipe:[7]", "pipefs")]
+        {
+            assert!(!plain(&opened(path, file_system, Digest::ZERO)), "{path}");
+        }
+        let inet = |port| connected(Address::Inet([127, 0, 0, 1], Port::Exact(port)));
+        assert!(plain(&inet(6379)) && !plain(&inet(40000)), "an ephemeral port is rewritten");
+        let unix = |name: &str| connected(Address::UnixAbstract(name.into()));
+        assert!(plain(&unix("bus")) && !plain(&unix("00a1f")), "an autobound name is rewritten");
+    }
+
+    #[test]
+    fn a_rule_or_a_reference_that_has_a_part_is_seen() {
+        let content = Digest([7; 32]);
+        let none = References::default();
+        let without = |cell: &Cell, rules: &Rules| is_hashed_without_rules(cell, rules, &none);
+        let rules = Rules::default();
+        assert!(without(&opened("/etc/hostname", "ext4", Digest::ZERO), &rules));
+        assert!(
+            !without(&opened("/etc/hostname", "ext4", content), &rules),
+            "no rule asks for the content of what is only read"
+        );
+        let wanting = Rules { digests: vec![Pattern::parse("/etc").unwrap()], ..Rules::default() };
+        assert!(without(&opened("/etc/hostname", "ext4", content), &wanting));
+        let mut vouched = References::default();
+        let entry = Vouched::new(content, b"/etc/hostname", Digest([9; 32]));
+        vouched.insert(entry).unwrap();
+        let cell = opened("/etc/hostname", "ext4", content);
+        assert!(!is_hashed_without_rules(&cell, &wanting, &vouched), "a package names it");
+        let named =
+            NameRule { pattern: Pattern::parse("/tmp/{hex:8}").unwrap(), maker: Maker::Anyone };
+        let names = Rules { names: vec![named], ..Rules::default() };
+        assert!(!without(&opened("/tmp/0123abcd/x", "ext4", Digest::ZERO), &names));
+        assert!(without(&opened("/tmp/x", "ext4", Digest::ZERO), &names));
+        let mut general = opened("/tmp/{hex:8}", "ext4", Digest::ZERO);
+        general.values[0].place_mut().unwrap().generalised = true;
+        assert!(!without(&general, &rules), "no source describes it so");
+        let killed = vec![Value::Task(Target::Task(content)), Value::Number(9)];
+        let killed = Cell { kind: EventKind::TaskKill, values: killed };
+        assert!(without(&killed, &rules), "who wrote it down knows whom it is about");
+        assert!(!is_hashed_as_described(&killed, &rules));
     }
 
     #[test]

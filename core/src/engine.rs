@@ -669,6 +669,11 @@ impl<M: Memory> Engine<M> {
         Some(self.memory.identity(self.memory.process(process)?.task))
     }
 
+    /// The identity that a process has once its allowed exec has happened; `None` if it waits for none.
+    pub fn executing(&self, process: ProcessId) -> Option<TaskIdentity> {
+        self.memory.pending(process)
+    }
+
     /// Whether a process is trusted; `None` for one that is not there.
     pub fn is_trusted(&self, process: ProcessId) -> Option<bool> {
         Some(self.memory.process(process)?.trusted)
@@ -676,7 +681,7 @@ impl<M: Memory> Engine<M> {
 
     /// The kind of the exec that a process waits for, if any.
     pub fn pending_exec(&self, process: ProcessId) -> Option<EventKind> {
-        self.memory.is_pending(process).then_some(EventKind::BprmCommittedCreds)
+        self.executing(process).map(|_| EventKind::BprmCommittedCreds)
     }
 }
 

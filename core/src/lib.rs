@@ -35,6 +35,7 @@ mod verdict;
 
 pub use canonical::canonicalise;
 pub use canonical::is_hashed_as_described;
+pub use canonical::is_hashed_without_rules;
 pub use decode::DecodeError;
 pub use decode::decode_cell;
 pub use decode::decode_coe;

@@ -144,8 +144,8 @@ pub trait Memory: sealed::Sealed {
     /// Takes the pending exec of a process.
     fn release(&mut self, id: ProcessId) -> Option<PendingExec<Self::Described>>;
 
-    /// Whether a process has a pending exec.
-    fn is_pending(&self, id: ProcessId) -> bool;
+    /// The identity that a process has once its pending exec has happened; `None` without one.
+    fn pending(&self, id: ProcessId) -> Option<TaskIdentity>;
 
     /// The identity of a task.
     fn identity(&self, task: TaskIndex) -> TaskIdentity;

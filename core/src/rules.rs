@@ -9,6 +9,7 @@ use core::fmt;
 use crate::Address;
 use crate::Cell;
 use crate::Digest;
+use crate::EventKind;
 use crate::File;
 use crate::Pattern;
 use crate::Place;
@@ -86,6 +87,14 @@ impl Rules {
         self.digests.iter().any(|pattern| pattern.match_prefix(path).is_some())
     }
 
+    /// The same within a cell: of what runs or is mapped to run, the content always counts.
+    pub(crate) fn want_digest_in(&self, cell: &Cell, path: &[u8]) -> bool {
+        const EXEC_INTENT: u64 = 256;
+        let opened = cell.kind == EventKind::FileOpen
+            && !matches!(cell.values.get(1), Some(Value::Number(EXEC_INTENT)));
+        !opened || self.wants_digest(path)
+    }
+
     /// Whether the model speaks of an event; the profiles build on one another.
     pub fn covers(&self, profile: Profile) -> bool {
         profile == Profile::Guard || profile <= self.profile
@@ -102,7 +111,13 @@ impl Rules {
     /// Whether any rule might rewrite a part of a cell.
     pub(crate) fn touch(&self, cell: &Cell) -> bool {
         cell.values.iter().any(|value| match value {
-            Value::Address(Address::Inet(..) | Address::Inet6(..)) => true,
+            Value::Address(address)
+                if matches!(address, Address::Inet(..) | Address::Inet6(..)) =>
+            {
+                let mut general = address.clone();
+                self.generalise_address(&mut general);
+                general != *address
+            }
             value => value.place().is_some_and(|place| {
                 self.names.iter().any(|rule| rule.pattern.match_prefix(&place.path).is_some())
             }),

@@ -5,6 +5,7 @@ use crate::Effect;
 use crate::ExecOutcome;
 use crate::Loss;
 use crate::ProcessId;
+use crate::TaskIdentity;
 
 /// What happens to an event. There is no default: who has no verdict denies.
 ///
@@ -46,6 +47,13 @@ pub trait Agent: Send + Sync {
     /// says no, and a hook that cannot ask refuses what only a rule allows.
     fn would_allow(&self, _event: &Description) -> bool {
         false
+    }
+
+    /// The identity that a process has once the exec that was just allowed has happened, for a source
+    /// that forms coefficients itself. An agent that cannot tell says `None`, and such a source refuses
+    /// the exec.
+    fn executing(&self, _process: ProcessId) -> Option<TaskIdentity> {
+        None
     }
 
     /// An exec that was allowed has happened, or has failed.

@@ -78,6 +78,10 @@ impl Agent for LocalAgent {
         self.engine().would_allow(event)
     }
 
+    fn executing(&self, process: ProcessId) -> Option<TaskIdentity> {
+        self.engine().executing(process)
+    }
+
     fn exec_settled(&self, process: ProcessId, outcome: ExecOutcome) {
         self.engine().exec_settled(process, outcome);
     }

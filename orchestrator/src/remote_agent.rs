@@ -562,6 +562,10 @@ impl Agent for RemoteAgent {
         }
     }
 
+    fn executing(&self, process: ProcessId) -> Option<TaskIdentity> {
+        self.witness.engine().executing(process)
+    }
+
     fn exec_settled(&self, process: ProcessId, outcome: ExecOutcome) {
         self.cache.as_ref().map(|cache| cache.settled(process)).unwrap_or_default();
         let note = || self.witness.engine().exec_settled(process, outcome);

@@ -9,6 +9,8 @@ use tsem::Mode;
 use tsem::Profile;
 
 use crate::agent::NamespaceAgent;
+#[cfg(feature = "kernel")]
+use crate::tma::Tma;
 use crate::workload::RunError;
 use crate::workload::Workload;
 
@@ -151,7 +153,7 @@ fn start_kernel(
     launch.on_violation = workload.on_violation;
     launch.profile = workload.rules.profile;
     launch.shield = workload.shield;
-    launch.coefficients.clone_from(&workload.coefficients);
+    launch.known = known(workload);
     if !workload.rules.digests.is_empty() {
         let rules = workload.rules.clone();
         launch.digest_paths = Some(Arc::new(move |path: &[u8]| rules.wants_digest(path)));
@@ -161,6 +163,15 @@ fn start_kernel(
     let rules = workload.rules.clone();
     launch.unruled = Arc::new(move |cell| tsem::is_hashed_as_described(cell, &rules));
     Ok(RunningSource::Kernel(launch.prepare()?.start(agent.clone())?))
+}
+
+/// The model as the kernel takes it. It decides for no agent but the one in the orchestrator.
+#[cfg(feature = "kernel")]
+fn known(workload: &Workload) -> Vec<kernel_source::Known> {
+    let decides = workload.tma == Tma::Orchestrator;
+    let exact = |each| decides && workload.exact.binary_search(each).is_ok();
+    let known = workload.coefficients.iter();
+    known.map(|each| kernel_source::Known { coefficient: *each, exact: exact(each) }).collect()
 }
 
 #[cfg(not(feature = "kernel"))]

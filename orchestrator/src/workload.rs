@@ -75,6 +75,8 @@ pub struct Workload {
     pub references: References,
     /// The model's coefficients; none for a new model.
     pub coefficients: Vec<Digest>,
+    /// Those of them in which no rule has a part, sorted: the kernel source decides by them itself.
+    pub exact: Vec<Digest>,
     /// The model's file, for the record.
     pub model: Option<PathBuf>,
     /// Nonce and platform aggregate.

@@ -44,6 +44,7 @@ pub(crate) fn parts() -> Vec<Part> {
         kernel_cost(),
         kernel_direct(),
         kernel_corpus(),
+        kernel_attacks(),
         kernel_lockdown(),
         kernel_upgrade(),
     ];
@@ -338,15 +339,19 @@ fn kernel_source() -> Part {
 }
 
 fn kernel_rules() -> Part {
-    let run = "cargo xtask vm --kernel 6.12 -- sh conformance/kernel_rules.sh target/debug/quixote";
+    let rules =
+        "cargo xtask vm --kernel 6.12 -- sh conformance/kernel_rules.sh target/debug/quixote";
+    let agent =
+        "cargo xtask vm --kernel 6.12 -- sh conformance/kernel_agent.sh target/debug/quixote";
     Part {
         name: "kernel-rules",
-        about: "directories and links whose names only a rule allows are made under the kernel source, and no others",
+        about: "under the kernel source what the model knows goes on without the orchestrator, and \
+                directories and links whose names only a rule allows are made; nothing else is",
         limit: Duration::from_secs(500),
         required: true,
         lane: Lane::Aside,
         needs: vec![Need::File("conformance/kernel_rules.sh")],
-        steps: vec![words(run)],
+        steps: [rules, agent].map(words).into(),
     }
 }
 
@@ -451,6 +456,25 @@ fn kernel_corpus() -> Part {
         required: false,
         lane: Lane::Main,
         needs: vec![Need::Asked("it takes hours of emulation"), Need::Root],
+        steps: [quixote, run].map(words).into(),
+    }
+}
+
+fn kernel_attacks() -> Part {
+    let quixote = "cargo build --release --package quixote";
+    let run = "cargo xtask vm --cpus 1 --timeout 14000 --kernel 6.12 -- \
+               sh conformance/kernel_attacks.sh --learn-runs 1";
+    Part {
+        name: "kernel-attacks",
+        about: "every attack on a service that the kernel source enforces is stopped and named",
+        limit: Duration::from_secs(4 * 3600),
+        required: false,
+        lane: Lane::Main,
+        needs: vec![
+            Need::Asked("it takes hours of emulation"),
+            Need::Root,
+            Need::File("conformance/kernel_attacks.sh"),
+        ],
         steps: [quixote, run].map(words).into(),
     }
 }

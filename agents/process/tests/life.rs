@@ -55,6 +55,7 @@ fn workload_of(name: &str, tma: &Tma, mode: Mode, model: &[Digest], script: &str
         rules: Rules::default(),
         references: References::default(),
         coefficients: model.to_vec(),
+        exact: Vec::new(),
         model: None,
         platform: Platform::NONE,
         source: orchestrator::source::Source::Portable,

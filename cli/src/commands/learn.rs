@@ -122,6 +122,7 @@ fn run_once(
         rules: lesson.rules().clone(),
         references: vouching.table.clone(),
         coefficients: Vec::new(),
+        exact: Vec::new(),
         model: std::path::absolute(&arguments.output).ok(),
         platform: Platform::NONE,
         tma: arguments.run.tma.clone(),

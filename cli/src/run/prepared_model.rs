@@ -81,6 +81,7 @@ impl PreparedModel {
             rules: header.rules.clone(),
             references: self.references.vouched().clone(),
             coefficients: self.model.coefficients().copied().collect(),
+            exact: self.model.exact_coefficients(self.references.vouched()),
             model: Some(absolute(&self.path)),
             platform: header.platform,
             tma: run.tma.clone(),

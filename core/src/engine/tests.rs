@@ -107,6 +107,23 @@ in_each_memory! {
         assert_eq!(other.counts().violations, 1);
     }
 
+    fn what_an_exec_leads_to_is_known_before_it_happens<M>() {
+        let mut engine = engine::<M>(Mode::Free, &[]);
+        assert_eq!(engine.executing(FIRST), None);
+        let values = [file("/bin/sh"), Value::NoFile].into();
+        let exec = event(FIRST, EventKind::BprmCommittedCreds, values);
+        let judged = engine.judge(&exec);
+        let leads_to = engine.executing(FIRST).unwrap();
+        assert_eq!(engine.identity(FIRST), Some(TaskIdentity::INITIAL));
+        engine.exec_settled(FIRST, ExecOutcome::Committed);
+        assert_eq!((engine.identity(FIRST), engine.executing(FIRST)), (Some(leads_to), None));
+        // As a source forms it from what it wrote down.
+        let coe = crate::coe_digest(&exec.coe);
+        let cell = crate::cell_digest(&exec.cell, &mut Vec::new()).unwrap();
+        let formed = coefficient(EventKind::BprmCommittedCreds, leads_to, coe, cell);
+        assert_eq!(judged.coefficient, formed);
+    }
+
     fn an_untrusted_process_stays_so_and_so_do_its_children<M>() {
         let mut free = engine::<M>(Mode::Free, &[]);
         let _ = run(&mut free, "/etc/motd");

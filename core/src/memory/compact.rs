@@ -183,8 +183,8 @@ impl Memory for CompactMemory {
         Some(self.pending.rows.swap_remove(at).1)
     }
 
-    fn is_pending(&self, id: ProcessId) -> bool {
-        self.pending_row(id).is_some()
+    fn pending(&self, id: ProcessId) -> Option<TaskIdentity> {
+        Some(self.pending.rows[self.pending_row(id)?].1.identity)
     }
 
     fn identity(&self, task: TaskIndex) -> TaskIdentity {

@@ -131,8 +131,8 @@ impl Memory for WholeMemory {
         self.processes.get_mut(&id)?.pending.take()
     }
 
-    fn is_pending(&self, id: ProcessId) -> bool {
-        self.processes.get(&id).is_some_and(|process| process.pending.is_some())
+    fn pending(&self, id: ProcessId) -> Option<TaskIdentity> {
+        Some(self.processes.get(&id)?.pending.as_ref()?.identity)
     }
 
     fn identity(&self, task: TaskIndex) -> TaskIdentity {

@@ -15,6 +15,7 @@ use tsem::EventKind;
 use tsem::Observation;
 use tsem::ObservedEvent;
 use tsem::ObservedTask;
+use tsem::References;
 use tsem::Rules;
 use tsem::TaskIdentity;
 use tsem::TaskIndex;
@@ -233,6 +234,16 @@ impl ModelFile {
     /// Whether an event is in the model.
     pub fn contains(&self, coefficient: &Digest) -> bool {
         self.entries.contains_key(coefficient)
+    }
+
+    /// The coefficients of events in which no rule and no reference has a part, ascending. What has
+    /// no description is none of them.
+    pub fn exact_coefficients(&self, references: &References) -> Vec<Digest> {
+        let rules = &self.header.rules;
+        let exact = |described: &Described| {
+            tsem::is_hashed_without_rules(&described.cell, rules, references)
+        };
+        self.described().filter(|(_, described)| exact(described)).map(|(each, _)| *each).collect()
     }
 
     /// How many coefficients there are.

@@ -26,6 +26,7 @@ fn run(name: &str, mode: Mode, model: &[Digest], command: &[&str]) -> Finished {
         rules: Rules::default(),
         references: tsem::References::default(),
         coefficients: model.to_vec(),
+        exact: Vec::new(),
         model: None,
         platform: Platform::NONE,
         tma: Tma::Orchestrator,

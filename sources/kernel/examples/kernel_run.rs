@@ -18,6 +18,7 @@ use tsem::Platform;
 use tsem::ProcessId;
 use tsem::Rules;
 use tsem::Setup;
+use tsem::TaskIdentity;
 use tsem::Verdict;
 
 struct Printing(Mutex<Engine>);
@@ -47,6 +48,10 @@ impl Agent for Printing {
             eprintln!("{:?} {}", event.process, event.cell);
         }
         judgement.verdict
+    }
+
+    fn executing(&self, process: ProcessId) -> Option<TaskIdentity> {
+        self.engine().executing(process)
     }
 
     fn exec_settled(&self, process: ProcessId, outcome: ExecOutcome) {

@@ -24,7 +24,6 @@ use portable_source::listener;
 use portable_source::listener::Listener;
 use tsem::Agent;
 use tsem::Cell;
-use tsem::Digest;
 use tsem::Mode;
 use tsem::OnViolation;
 use tsem::Profile;
@@ -35,6 +34,7 @@ use crate::foretelling;
 use crate::full_programs;
 use crate::lockdown;
 use crate::lockdown::LockdownError;
+use crate::model::Known;
 use crate::namespace::Namespace;
 use crate::namespace::NamespaceCounts;
 use crate::namespace::Plan;
@@ -93,8 +93,9 @@ pub struct Launch {
     pub on_orphaned: OnOrphaned,
     /// Which events are judged; the agent's model has the same.
     pub profile: Profile,
-    /// The model's coefficients, for hooks that cannot wait.
-    pub coefficients: Vec<Digest>,
+    /// The model, by which hooks that cannot wait are decided, and what it knows exactly in all
+    /// others.
+    pub known: Vec<Known>,
     /// Which opened files' content counts, besides what is executed; `None` for none.
     pub digest_paths: Option<DigestPaths>,
     /// Whether the model's rules leave an event as it is described.
@@ -119,7 +120,7 @@ impl Launch {
             on_violation: OnViolation::Untrust,
             on_orphaned: OnOrphaned::default(),
             profile: Profile::Core,
-            coefficients: Vec::new(),
+            known: Vec::new(),
             digest_paths: None,
             unruled: Arc::new(|_| false),
             foretells: false,
@@ -148,7 +149,7 @@ impl Launch {
             mode: self.mode,
             on_violation: self.on_violation,
             on_orphaned: self.on_orphaned,
-            coefficients: &self.coefficients,
+            known: &self.known,
             digests: self.digest_paths.is_some(),
             shield: self.shield,
             compare: self.compare,

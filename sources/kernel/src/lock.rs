@@ -7,6 +7,9 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
+use libbpf_rs::MapCore;
+use libbpf_rs::MapHandle;
+
 use crate::neighbours;
 use crate::neighbours::Neighbour;
 use crate::programs::BPFFS;
@@ -14,6 +17,9 @@ use crate::programs::KernelError;
 use crate::programs::io as cannot_use;
 use crate::sets::Set;
 use crate::sys;
+
+/// Maps that others may make while one is made.
+const MAPS_AT_ONCE: u32 = 16;
 
 /// Held until it is dropped.
 #[derive(Debug)]
@@ -63,9 +69,22 @@ impl Locked {
         Ok(())
     }
 
-    /// The ring of an orchestrator of our set that could not clear it away itself.
-    pub(crate) fn forget_orphan(&self, ring: &[u8]) {
-        let Ok(id) = ring.try_into().map(u32::from_ne_bytes) else { return };
+    /// Has a map made that no namespace can get hold of.
+    pub(crate) fn make_map(
+        &self,
+        make: impl FnOnce() -> Result<MapHandle, KernelError>,
+    ) -> Result<MapHandle, KernelError> {
+        let mut map = None;
+        neighbours::make_maps(&self.neighbours, MAPS_AT_ONCE, || {
+            let made = map.insert(make()?).info().map_err(KernelError::Refused)?;
+            Ok(vec![made.info.id])
+        })?;
+        map.ok_or(KernelError::Interfered)
+    }
+
+    /// A map of an orchestrator of our set that could not clear it away itself.
+    pub(crate) fn forget_orphan(&self, map: &[u8]) {
+        let Ok(id) = map.try_into().map(u32::from_ne_bytes) else { return };
         for neighbour in &self.neighbours {
             neighbour.forget_map(id);
         }

@@ -3,6 +3,9 @@
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -19,6 +22,8 @@ use tsem::TaskIdentity;
 use crate::launch::OnOrphaned;
 use crate::lock::Locked;
 use crate::maps::Maps;
+use crate::model::Known;
+use crate::model::Model;
 use crate::neighbours;
 use crate::programs::KernelError;
 use crate::sys;
@@ -30,9 +35,6 @@ use crate::wire::at;
 const RING_SIZE: u32 = 128 * 1024;
 /// The same where reading attributes and asking for capabilities are told as well.
 const RING_SIZE_FULL: u32 = 1024 * 1024;
-
-/// Maps that others may make while a ring is made.
-const MAPS_AT_ONCE: u32 = 16;
 
 /// The serial number of a namespace's first process.
 pub(crate) const FIRST: ProcessId = ProcessId(1);
@@ -46,7 +48,7 @@ pub struct NamespaceCounts {
     pub hits: u64,
     /// Waited for the agent.
     pub waited: u64,
-    /// Decided in the kernel, in hooks that cannot sleep.
+    /// Decided in the kernel: known exactly, or in hooks that cannot sleep.
     pub decided: u64,
     /// Refused.
     pub denied: u64,
@@ -64,7 +66,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) mode: Mode,
     pub(crate) on_violation: OnViolation,
     pub(crate) on_orphaned: OnOrphaned,
-    pub(crate) coefficients: &'a [Digest],
+    pub(crate) known: &'a [Known],
     pub(crate) digests: bool,
     pub(crate) shield: bool,
     pub(crate) compare: bool,
@@ -79,9 +81,11 @@ pub(crate) struct Namespace {
     pub(crate) maps: Maps,
     pub(crate) ring: MapHandle,
     pub(crate) slot: u32,
+    /// Of its tasks; the number in `namespaces` is that of its cache, and grows.
     generation: u32,
     full: bool,
-    coefficients: Vec<Digest>,
+    /// In force, and those before it: who looked one up may still look into it.
+    models: Mutex<Vec<Model>>,
 }
 
 /// Whether nobody uses a slot: an orphan's is free when its last task is gone.
@@ -93,17 +97,19 @@ pub(crate) fn is_free(maps: &Maps, slot: u32) -> bool {
 
 /// Removes what an orphan has left, whose orchestrator could not.
 fn clear_out(maps: &Maps, slot: u32, locked: &Locked) {
-    for map in [&maps.model, &maps.untrusted] {
+    for map in [&maps.foretold, &maps.untrusted] {
         // All first: whoever looks for the one after a key that is gone begins anew.
         let left: Vec<_> = map.keys().filter(|key| wire::slot_of(key) == Some(slot)).collect();
         for key in left {
             let _ = map.delete(&key);
         }
     }
-    // Seen from here, the map of rings holds their ids.
-    if let Ok(Some(ring)) = maps.rings.lookup(&slot.to_ne_bytes(), MapFlags::ANY) {
-        let _ = maps.protected.delete(&ring);
-        locked.forget_orphan(&ring);
+    // Seen from here, these maps of maps hold their ids.
+    for map in [&maps.rings, &maps.models] {
+        if let Ok(Some(id)) = map.lookup(&slot.to_ne_bytes(), MapFlags::ANY) {
+            locked.forget_orphan(&id);
+            let _ = map.delete(&slot.to_ne_bytes());
+        }
     }
 }
 
@@ -113,14 +119,10 @@ fn make_ring(locked: &Locked, size: u32) -> Result<MapHandle, KernelError> {
         sz: size_of::<libbpf_rs::libbpf_sys::bpf_map_create_opts>() as u64,
         ..Default::default()
     };
-    let mut ring = None;
-    neighbours::make_maps(locked.neighbours(), MAPS_AT_ONCE, || {
-        let name = Some("quixote_ring");
-        let made = MapHandle::create(MapType::RingBuf, name, 0, 0, size, &options);
-        let made = ring.insert(made.map_err(failed("ring"))?);
-        Ok(vec![made.info().map_err(failed("ring"))?.info.id])
-    })?;
-    ring.ok_or(KernelError::Interfered)
+    let name = Some("quixote_ring");
+    locked.make_map(|| {
+        MapHandle::create(MapType::RingBuf, name, 0, 0, size, &options).map_err(failed("ring"))
+    })
 }
 
 impl Namespace {
@@ -135,12 +137,11 @@ impl Namespace {
         let fd = ring.as_fd().as_raw_fd().to_ne_bytes();
         maps.rings.update(&slot.to_ne_bytes(), &fd, MapFlags::ANY).map_err(failed("rings"))?;
         maps.namespaces.clear(slot);
+        clear_tally(&maps, slot)?;
         let generation =
             maps.namespaces.word(slot, at::GENERATION).fetch_add(1, Ordering::AcqRel) + 1;
-        let mut coefficients = plan.coefficients.to_vec();
-        coefficients.sort_unstable();
-        let full = plan.full;
-        let namespace = Self { maps, ring, slot, generation, full, coefficients };
+        let (full, models) = (plan.full, Mutex::new(vec![Model::make(plan.known, locked)?]));
+        let namespace = Self { maps, ring, slot, generation, full, models };
         namespace.fill(plan)?;
         locked.stay_out_of_reach();
         Ok(namespace)
@@ -148,10 +149,8 @@ impl Namespace {
 
     /// The mode is set last: before, the slot is nobody's.
     fn fill(&self, plan: &Plan<'_>) -> Result<(), KernelError> {
-        for coefficient in &self.coefficients {
-            let key = wire::coefficient_key(self.slot, self.generation, coefficient);
-            self.maps.model.update(&key, &[1], MapFlags::ANY).map_err(failed("model"))?;
-        }
+        let decides = self.models().last().is_some_and(|model| model.decides);
+        self.models().iter().try_for_each(|model| model.enter(&self.maps, self.slot))?;
         let pid = std::process::id().to_ne_bytes();
         let slot = self.slot.to_ne_bytes();
         let orchestrators = &self.maps.orchestrators;
@@ -162,6 +161,7 @@ impl Namespace {
             | flag(untrusts, wire::NAMESPACE_UNTRUSTS)
             | flag(plan.compare, wire::NAMESPACE_COEFFICIENTS)
             | flag(plan.shield, wire::NAMESPACE_SHIELDED)
+            | flag(decides, wire::NAMESPACE_DECIDES)
             | flag(plan.on_orphaned == OnOrphaned::Kill, wire::NAMESPACE_KILL_ORPHANED);
         let mode = match plan.mode {
             Mode::Free => 1,
@@ -211,9 +211,16 @@ impl Namespace {
         (slot == self.slot).then(|| (ProcessId(process), wire::identity_of(&task)))
     }
 
-    /// Tells a task what was decided.
-    pub(crate) fn answer(&self, sequence: u64, verdict: u32, flags: u32) {
-        let (key, answer) = (wire::number_key(self.slot, sequence), wire::answer(verdict, flags));
+    /// Tells a task what was decided, and what an exec leads to.
+    pub(crate) fn answer(
+        &self,
+        sequence: u64,
+        verdict: u32,
+        flags: u32,
+        leads_to: Option<&Digest>,
+    ) {
+        let key = wire::number_key(self.slot, sequence);
+        let answer = wire::answer(verdict, flags, leads_to);
         // Without an answer the task is denied at its deadline.
         if let Err(error) = self.maps.answers.update(&key, &answer, MapFlags::ANY) {
             tracing::error!(target: "dev", %error, "an answer is lost");
@@ -223,18 +230,51 @@ impl Namespace {
     /// Lets a hook that cannot wait find a coefficient that a rule allows. Whether it was added: the
     /// model's own are there.
     pub(crate) fn foretell(&self, coefficient: &Digest) -> bool {
-        if self.coefficients.binary_search(coefficient).is_ok() {
+        if self.models().last().is_some_and(|model| model.has(coefficient)) {
             return false;
         }
         let key = wire::coefficient_key(self.slot, self.generation, coefficient);
         // Without it the hook refuses.
-        self.maps.model.update(&key, &[1], MapFlags::ANY).is_ok()
+        self.maps.foretold.update(&key, &[1], MapFlags::ANY).is_ok()
     }
 
     /// Takes back what was foretold.
     pub(crate) fn forget(&self, coefficient: &Digest) {
         let key = wire::coefficient_key(self.slot, self.generation, coefficient);
-        let _ = self.maps.model.delete(&key);
+        let _ = self.maps.foretold.delete(&key);
+    }
+
+    /// Puts another model in force, whole: an event is decided by the one or the other, and what the
+    /// one has let through counts no more under the other.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no room for it; the one before stays in force.
+    pub(crate) fn replace_model(&self, known: &[Known]) -> Result<(), KernelError> {
+        // Other sets have to know its map.
+        let model = Model::make(known, &Locked::wait()?)?;
+        let mut models = self.models();
+        model.enter(&self.maps, self.slot)?;
+        let flags = self.maps.namespaces.word(self.slot, at::FLAGS);
+        if model.decides {
+            flags.fetch_or(wire::NAMESPACE_DECIDES, Ordering::AcqRel);
+        } else {
+            flags.fetch_and(!wire::NAMESPACE_DECIDES, Ordering::AcqRel);
+        }
+        // Whoever reads the new number looks into the new model.
+        self.maps.namespaces.word(self.slot, at::GENERATION).fetch_add(1, Ordering::AcqRel);
+        models.push(model);
+        Ok(())
+    }
+
+    fn models(&self) -> MutexGuard<'_, Vec<Model>> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Of the maps that are this namespace's own.
+    fn map_ids(&self) -> impl Iterator<Item = u32> {
+        let models: Vec<_> = self.models().iter().filter_map(Model::id).collect();
+        self.ring.info().ok().map(|ring| ring.info.id).into_iter().chain(models)
     }
 
     /// Nothing of this process is allowed without asking from now on.
@@ -248,7 +288,7 @@ impl Namespace {
             }
             Err(error) if error.kind() == libbpf_rs::ErrorKind::AlreadyExists => {}
             // No room: nobody of the namespace is trusted without asking any more.
-            Err(_) => self.forget_allowed(),
+            Err(_) => self.distrust_all(),
         }
     }
 
@@ -259,9 +299,9 @@ impl Namespace {
         let _ = self.maps.untrusted.delete(&key);
     }
 
-    fn forget_allowed(&self) {
-        let generation = self.maps.namespaces.word(self.slot, at::GENERATION);
-        generation.fetch_add(1, Ordering::AcqRel);
+    fn distrust_all(&self) {
+        let flags = self.maps.namespaces.word(self.slot, at::FLAGS);
+        flags.fetch_or(wire::NAMESPACE_DISTRUSTED, Ordering::AcqRel);
     }
 
     /// Every task dies at its next event.
@@ -277,9 +317,11 @@ impl Namespace {
 
     pub(crate) fn counts(&self) -> NamespaceCounts {
         let count = |at| self.long(at).load(Ordering::Acquire);
+        let tallies = self.maps.tallies.lookup_percpu(&self.slot.to_ne_bytes(), MapFlags::ANY);
+        let (events, hits) = wire::tallied(&tallies.ok().flatten().unwrap_or_default());
         NamespaceCounts {
-            events: count(at::EVENTS),
-            hits: count(at::HITS),
+            events,
+            hits,
             waited: count(at::WAITED),
             decided: count(at::DECIDED),
             denied: count(at::DENIED),
@@ -296,22 +338,26 @@ impl Drop for Namespace {
         if self.live() > 0 {
             return;
         }
-        for coefficient in &self.coefficients {
-            let key = wire::coefficient_key(self.slot, self.generation, coefficient);
-            let _ = self.maps.model.delete(&key);
-        }
+        let _ = self.maps.models.delete(&self.slot.to_ne_bytes());
         let _ = self.maps.orchestrators.delete(&std::process::id().to_ne_bytes());
         let _ = self.maps.rings.delete(&self.slot.to_ne_bytes());
-        let ring = self.ring.info().ok().map(|ring| ring.info.id);
-        if let Some(id) = ring {
+        let ids: Vec<_> = self.map_ids().collect();
+        for id in &ids {
             let _ = self.maps.protected.delete(&id.to_ne_bytes());
         }
-        neighbours::forget_namespace(std::process::id(), ring);
+        neighbours::forget_namespace(std::process::id(), &ids);
         self.set(at::MODE, 0);
     }
 }
 
-fn failed(name: &'static str) -> impl FnOnce(libbpf_rs::Error) -> KernelError {
+fn clear_tally(maps: &Maps, slot: u32) -> Result<(), KernelError> {
+    let processors = libbpf_rs::num_possible_cpus().map_err(failed("tallies"))?;
+    let zeros = vec![vec![0; maps.tallies.value_size() as usize]; processors];
+    let cleared = maps.tallies.update_percpu(&slot.to_ne_bytes(), &zeros, MapFlags::ANY);
+    cleared.map_err(failed("tallies"))
+}
+
+pub(crate) fn failed(name: &'static str) -> impl FnOnce(libbpf_rs::Error) -> KernelError {
     move |source| KernelError::Map { name: name.into(), source }
 }
 

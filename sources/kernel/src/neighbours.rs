@@ -144,13 +144,13 @@ pub(crate) fn settle(neighbours: &[Neighbour], process: u32) {
     }
 }
 
-/// An orchestrator of our set, and its ring, are gone. Needs no lock: [`Neighbour::learn_of`] looks twice.
-pub(crate) fn forget_namespace(pid: u32, ring: Option<u32>) {
+/// An orchestrator of our set, and its own maps, are gone. Needs no lock: [`Neighbour::learn_of`] looks twice.
+pub(crate) fn forget_namespace(pid: u32, maps: &[u32]) {
     let others = Set::loaded().into_iter().filter(|set| !set.is_own());
     for other in others.filter_map(|set| Neighbour::open(set).ok()) {
         other.forget_process(pid);
-        if let Some(id) = ring {
-            other.forget_map(id);
+        for id in maps {
+            other.forget_map(*id);
         }
     }
 }

@@ -254,6 +254,10 @@ pub(crate) fn choose_by_kernel(open: &mut skeleton::OpenMainSkel<'_>) -> Result<
     let has = |hook: &str| btf.type_by_name::<types::Func<'_>>(hook).is_some();
     open.progs.inode_setattr_old.set_autoload(!mapped);
     open.progs.inode_setattr_new.set_autoload(mapped);
+    open.progs.ioctl_owner_compat.set_autoload(has("bpf_lsm_file_ioctl_compat"));
+    open.progs.personality.set_autoload(has("__x64_sys_personality"));
+    open.progs.personality_ia32.set_autoload(has("__ia32_sys_personality"));
+    open.progs.personality_arm64.set_autoload(has("__arm64_sys_personality"));
     open.progs.file_truncate.set_autoload(has("bpf_lsm_file_truncate"));
     open.progs.inode_set_acl.set_autoload(has("bpf_lsm_inode_set_acl"));
     open.progs.inode_remove_acl.set_autoload(has("bpf_lsm_inode_remove_acl"));

@@ -19,6 +19,7 @@ use tsem::Agent;
 use tsem::Cell;
 use tsem::Description;
 use tsem::Digest;
+use tsem::EventKind;
 use tsem::ExecOutcome;
 use tsem::Loss;
 use tsem::Mode;
@@ -272,9 +273,10 @@ impl Server {
     fn judge(&self, message: &Message<'_>) {
         let Some((event, unruled)) = self.describe(message) else {
             let verdict = if self.mode == Mode::Enforcing { Verdict::Deny } else { Verdict::Allow };
-            return self.namespace.answer(message.sequence, verdict as u32, 0);
+            return self.namespace.answer(message.sequence, verdict as u32, 0, None);
         };
-        let verdict = self.agent.judge(&event);
+        let mut verdict = self.agent.judge(&event);
+        let leads_to = self.leads_to(&event, &mut verdict);
         let flags = match verdict {
             Verdict::Allow => {
                 self.tell_effects(&event);
@@ -283,7 +285,20 @@ impl Server {
             Verdict::Deny | Verdict::Kill => self.refused(&event, verdict),
         };
         let answer = if verdict == Verdict::Allow { verdict } else { Verdict::Deny };
-        self.namespace.answer(message.sequence, answer as u32, flags);
+        self.namespace.answer(message.sequence, answer as u32, flags, leads_to.as_ref());
+    }
+
+    /// The identity that an allowed exec leads to; the kernel forms coefficients with it from then on.
+    fn leads_to(&self, event: &Description, verdict: &mut Verdict) -> Option<Digest> {
+        if event.cell.kind != EventKind::BprmCommittedCreds || *verdict != Verdict::Allow {
+            return None;
+        }
+        let leads_to = self.agent.executing(event.process).map(|identity| identity.task);
+        if leads_to.is_none() {
+            self.agent.lost(Some(event.process), Loss::Unreadable);
+            *verdict = Verdict::Deny;
+        }
+        leads_to
     }
 
     /// Before the answer, so that no thread of the process passes by it.
@@ -298,8 +313,9 @@ impl Server {
         wire::ANSWER_UNTRUST
     }
 
-    /// The kernel has decided; the agent judges the same event, for the record. Where it would
-    /// have allowed what the kernel refused, by a rule, that is a loss.
+    /// The kernel has decided; the agent judges the same event, for the record. Where the two differ,
+    /// that is a loss: what the kernel refused is allowed by a rule, or what it let through is of a
+    /// process that is not trusted any more.
     fn told(&self, message: &Message<'_>) {
         self.forget(lock(&self.foretold).over(message.tid));
         let Some((event, _)) = self.describe(message) else { return };
@@ -309,6 +325,9 @@ impl Server {
             Verdict::Allow if denied => self.agent.lost(Some(event.process), Loss::Unreadable),
             Verdict::Allow => self.tell_effects(&event),
             Verdict::Deny | Verdict::Kill => {
+                if !denied {
+                    self.agent.lost(Some(event.process), Loss::Unreadable);
+                }
                 let _ = self.refused(&event, verdict);
             }
         }

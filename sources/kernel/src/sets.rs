@@ -61,6 +61,11 @@ impl Set {
         *self == Self::own()
     }
 
+    /// Whether it is known what the sets of its version have in common.
+    fn is_of_our_version(&self) -> bool {
+        self.name().split_once('-').is_some_and(|(version, _)| version == VERSION.to_string())
+    }
+
     /// As users are told.
     pub(crate) fn name(&self) -> String {
         let name = self.0.file_name().unwrap_or_default().to_string_lossy();
@@ -118,7 +123,10 @@ impl Set {
             return Ok(0);
         }
         let map = self.map("namespaces")?;
-        if map.key_size() != 4 || (map.value_size() as usize) < wire::KNOWN_TO_ALL {
+        if !self.is_of_our_version()
+            || map.key_size() != 4
+            || (map.value_size() as usize) < wire::KNOWN_TO_ALL
+        {
             return Err(KernelError::UnknownSet(self.name()));
         }
         let mut running = 0;
@@ -167,6 +175,11 @@ mod tests {
         let (version, digest) = name.split_once('-').unwrap();
         assert_eq!(version, VERSION.to_string());
         assert!(digest.len() == 16 && digest.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let named = |name| Set(Path::new(BPFFS).join(name));
+        assert!(Set::own().is_of_our_version() && named("quixote-3-0").is_of_our_version());
+        assert!(
+            !named("quixote-2").is_of_our_version() && !named("quixote-4-0").is_of_our_version()
+        );
         assert!(Set::own().is_own() && !Set(Path::new(BPFFS).join("quixote-2")).is_own());
     }
 

@@ -8,7 +8,7 @@ pub(crate) const SLOTS: u32 = 1024;
 /// Octets of `struct message` before the cell.
 pub(crate) const MESSAGE_SIZE: usize = 200;
 /// Octets of `struct namespace`.
-pub(crate) const NAMESPACE_SIZE: usize = 120;
+pub(crate) const NAMESPACE_SIZE: usize = 192;
 /// Octets of `struct task`.
 pub(crate) const TASK_SIZE: usize = 160;
 
@@ -43,6 +43,11 @@ pub(crate) const NAMES_SOURCE: u32 = 32;
 /// `struct answer`.
 pub(crate) const ANSWER_CACHE: u32 = 1;
 pub(crate) const ANSWER_UNTRUST: u32 = 2;
+const ANSWER_NAMES: u32 = 4;
+
+/// How a model knows a coefficient: to hooks that cannot wait, or to all.
+pub(crate) const KNOWN: u8 = 1;
+pub(crate) const KNOWN_EXACTLY: u8 = 2;
 
 /// Bits of the namespace's flags.
 pub(crate) const NAMESPACE_ORPHANED: u32 = 1;
@@ -52,6 +57,8 @@ pub(crate) const NAMESPACE_UNTRUSTS: u32 = 8;
 pub(crate) const NAMESPACE_KILL_ORPHANED: u32 = 16;
 pub(crate) const NAMESPACE_COEFFICIENTS: u32 = 32;
 pub(crate) const NAMESPACE_SHIELDED: u32 = 64;
+pub(crate) const NAMESPACE_DECIDES: u32 = 128;
+pub(crate) const NAMESPACE_DISTRUSTED: u32 = 256;
 
 /// Bits of the task's flags.
 pub(crate) const TASK_FULL: u32 = 16;
@@ -63,17 +70,15 @@ pub(crate) mod at {
     pub(crate) const FLAGS: usize = 8;
     pub(crate) const UNTRUSTED: usize = 12;
     pub(crate) const ORCHESTRATOR: usize = 16;
-    pub(crate) const PROCESSES: usize = 32;
-    pub(crate) const LIVE: usize = 40;
-    pub(crate) const PATIENCE: usize = 48;
-    pub(crate) const EVENTS: usize = 56;
-    pub(crate) const HITS: usize = 64;
-    pub(crate) const WAITED: usize = 72;
-    pub(crate) const DECIDED: usize = 80;
-    pub(crate) const DENIED: usize = 88;
-    pub(crate) const DROPPED: usize = 96;
-    pub(crate) const UNJUDGED: usize = 104;
-    pub(crate) const LATE: usize = 112;
+    pub(crate) const PATIENCE: usize = 24;
+    pub(crate) const PROCESSES: usize = 72;
+    pub(crate) const LIVE: usize = 80;
+    pub(crate) const WAITED: usize = 88;
+    pub(crate) const DECIDED: usize = 96;
+    pub(crate) const DENIED: usize = 104;
+    pub(crate) const DROPPED: usize = 112;
+    pub(crate) const UNJUDGED: usize = 120;
+    pub(crate) const LATE: usize = 128;
 }
 
 /// Whether nobody uses a slot: an orphan's is free when its last task is gone.
@@ -174,12 +179,8 @@ pub(crate) fn owner_of(task: &[u8]) -> Option<(u32, u64)> {
     Some((word(task, 0)?, long(task, 8)?))
 }
 
-/// What a `struct task` is of, if the kernel knows its identity.
+/// Whose a `struct task` is.
 pub(crate) fn identity_of(task: &[u8]) -> Option<TaskIdentity> {
-    const UNNAMED: u32 = 8;
-    if word(task, 16)? & UNNAMED != 0 {
-        return None;
-    }
     Some(TaskIdentity { parent: digest(task, 64)?, task: digest(task, 96)? })
 }
 
@@ -201,7 +202,7 @@ pub(crate) fn process_key(slot: u32, generation: u32, process: u64) -> [u8; 16] 
     key
 }
 
-/// The slot that the key of a `model` or `untrusted` entry begins with.
+/// The slot that the key of a `foretold` or `untrusted` entry begins with.
 pub(crate) fn slot_of(key: &[u8]) -> Option<u32> {
     word(key, 0)
 }
@@ -219,12 +220,20 @@ pub(crate) fn born_of(content: &[u8]) -> Option<u64> {
     long(content, 32)
 }
 
-/// `struct answer`.
-pub(crate) fn answer(verdict: u32, flags: u32) -> [u8; 8] {
-    let mut octets = [0; 8];
+/// `struct answer`; `leads_to` is the `TASK_ID` that an exec leads to.
+pub(crate) fn answer(verdict: u32, flags: u32, leads_to: Option<&Digest>) -> [u8; 40] {
+    let mut octets = [0; 40];
+    let names = if leads_to.is_some() { ANSWER_NAMES } else { 0 };
     octets[..4].copy_from_slice(&verdict.to_ne_bytes());
-    octets[4..].copy_from_slice(&flags.to_ne_bytes());
+    octets[4..8].copy_from_slice(&(flags | names).to_ne_bytes());
+    octets[8..].copy_from_slice(&leads_to.unwrap_or(&Digest::ZERO).0);
     octets
+}
+
+/// Events and hits of the `struct tally` of every processor.
+pub(crate) fn tallied(tallies: &[Vec<u8>]) -> (u64, u64) {
+    let sum = |at| tallies.iter().filter_map(|tally| long(tally, at)).sum();
+    (sum(0), sum(8))
 }
 
 #[cfg(test)]

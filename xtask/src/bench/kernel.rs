@@ -4,16 +4,18 @@
 //! one boot each; within a boot the order is random. Under emulation absolute figures say nothing:
 //! the table gives ratios.
 
+mod bars;
+mod report;
+mod results;
+
 use super::statistics::Shuffle;
-use super::statistics::Spread;
 use crate::process;
 use crate::repository::Repository;
 use crate::setup;
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
-use serde::Deserialize;
-use std::fmt::Write;
+use results::Results;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,7 +23,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(900);
-const CASES: [&str; 6] = ["open", "stat", "read", "pipe", "connect", "exec"];
+/// In the order of the table; `speed_cases.py` says what each is.
+const CASES: [&str; 9] =
+    ["open", "stat", "read", "pipe", "connect", "exec", "compile", "nginx", "redis"];
 /// What all others are compared with.
 const BASE: &str = "none";
 
@@ -29,24 +33,37 @@ const BASE: &str = "none";
 struct Boot {
     append: &'static str,
     configurations: &'static [&'static str],
+    /// For `speed.py`.
+    options: &'static [&'static str],
 }
 
 const BOOTS: &[Boot] = &[
-    Boot { append: "lsm=capability", configurations: &["none"] },
+    Boot { append: "lsm=capability", configurations: &["none"], options: &[] },
     Boot {
         append: "lsm=capability,bpf",
-        configurations: &["unloaded", "attached", "enforcing", "learning"],
+        configurations: &[
+            "unloaded",
+            "attached",
+            "sealed",
+            "enforcing",
+            "process-agent",
+            "learning",
+        ],
+        options: &["--explain"],
     },
-    Boot { append: "lsm=capability,apparmor apparmor=1", configurations: &["apparmor"] },
-    Boot { append: "lsm=capability,integrity ima_policy=tcb", configurations: &["ima"] },
+    Boot {
+        append: "lsm=capability,apparmor apparmor=1",
+        configurations: &["apparmor"],
+        options: &[],
+    },
+    // The kernel takes TOMOYO's policy for loaded once the trigger has been executed.
+    Boot {
+        append: "lsm=capability,tomoyo TOMOYO_trigger=/tmp/speed/trigger TOMOYO_loader=/bin/true",
+        configurations: &["tomoyo"],
+        options: &[],
+    },
+    Boot { append: "lsm=capability,integrity", configurations: &["ima"], options: &[] },
 ];
-
-const LEGEND: &str = "\
-- none: no security module but capability; the others as times that figure, medians and quartiles.
-- unloaded: the BPF LSM is active, no program is loaded. attached: the programs are loaded, and the measured process is in no namespace.
-- enforcing: in a namespace with a model just learned; learning: in one that learns.
-- apparmor: under an enforcing profile made for the case. ima: measuring by its `tcb` policy.
-";
 
 /// How to measure.
 #[derive(clap::Args, Debug)]
@@ -57,25 +74,27 @@ pub(crate) struct Options {
     /// The kernel's series
     #[arg(long, default_value = "6.12")]
     kernel: String,
-    /// The binary to measure, instead of a release build of this checkout
+    /// The binary to measure, with `quixote-tma` beside it, instead of a release build of this checkout
     #[arg(long, value_name = "FILE")]
     quixote: Option<PathBuf>,
-    /// Write the table here as well
+    /// Write the tables here as well
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Write what the guests printed here, a JSON object a line
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Processors of the virtual machine: with two, what is measured has the second for itself
+    #[arg(long, default_value_t = 2)]
+    cpus: u32,
     /// Seconds that a boot may take
-    #[arg(long, default_value_t = 1800)]
+    #[arg(long, default_value_t = 14400)]
     timeout: u64,
 }
 
-/// One figure, as the guest prints it.
-#[derive(Debug, Deserialize)]
-struct Sample {
-    case: String,
-    configuration: String,
-    micros: f64,
-    events: u64,
-    lost: u64,
+/// The two helper programs.
+struct Programs {
+    micro: PathBuf,
+    client: PathBuf,
 }
 
 /// Measures and reports.
@@ -85,52 +104,78 @@ pub(super) fn run(repository: &Repository, options: &Options) -> Result<()> {
         Some(path) => path.clone(),
         None => build(repository)?,
     };
-    let micro = repository.fresh_folder("bench-kernel")?.join("micro");
-    compile(repository, &micro)?;
-    let mut samples = Vec::new();
+    let programs = compile(repository)?;
+    let mut printed = String::new();
     for boot in BOOTS {
         println!("boot: {} ({})", boot.append, boot.configurations.join(", "));
-        samples.extend(measure(repository, boot, options, &micro, &quixote)?);
+        printed += &measure(repository, boot, options, &programs, &quixote)?;
     }
-    let table = table(&samples, options)?;
-    println!("\n{table}");
+    publish(&printed, options)
+}
+
+fn publish(printed: &str, options: &Options) -> Result<()> {
+    if let Some(path) = &options.json {
+        write(path, printed)?;
+    }
+    let mut results = Results::default();
+    results.add(printed)?;
+    let tables = report::markdown(&results, options.runs)? + &bars::markdown(&results)?;
+    println!("\n{tables}");
     if let Some(path) = &options.markdown {
-        std::fs::write(path, &table).with_context(|| path.display().to_string())?;
+        write(path, &tables)?;
     }
     Ok(())
 }
 
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| path.display().to_string())
+}
+
+/// In the order of the table.
+fn configurations() -> impl Iterator<Item = &'static str> {
+    BOOTS.iter().flat_map(|boot| boot.configurations).copied()
+}
+
 fn build(repository: &Repository) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--package", "quixote"]).current_dir(repository.root());
-    process::run(&mut cargo, LIMIT)?;
+    cargo.args(["build", "--release", "--package", "quixote", "--package", "process-agent"]);
+    process::run(cargo.current_dir(repository.root()), LIMIT)?;
     Ok(repository.quixote())
 }
 
-fn compile(repository: &Repository, micro: &Path) -> Result<()> {
-    let mut gcc = Command::new("gcc");
-    gcc.args(["-static", "-O2", "-Wall", "-o"]).arg(micro);
-    gcc.arg(repository.path("conformance/bench_cases/micro.c"));
-    process::run(&mut gcc, LIMIT)
+fn compile(repository: &Repository) -> Result<Programs> {
+    let folder = repository.fresh_folder("bench-kernel")?;
+    let programs = Programs { micro: folder.join("micro"), client: folder.join("client") };
+    for (program, source) in [(&programs.micro, "micro.c"), (&programs.client, "client.c")] {
+        let mut gcc = Command::new("gcc");
+        gcc.args(["-static", "-O2", "-Wall", "-Wextra", "-o"]).arg(program);
+        gcc.arg(repository.path("conformance/bench_cases").join(source));
+        process::run(&mut gcc, LIMIT)?;
+    }
+    Ok(programs)
 }
 
 fn measure(
     repository: &Repository,
     boot: &Boot,
     options: &Options,
-    micro: &Path,
+    programs: &Programs,
     quixote: &Path,
-) -> Result<Vec<Sample>> {
+) -> Result<String> {
     let output = Command::new(std::env::current_exe()?)
         .args(["vm", "--kernel", &options.kernel, "--append", boot.append])
+        .args(["--cpus", &options.cpus.to_string()])
         .args(["--timeout", &options.timeout.to_string(), "--", "/usr/bin/python3"])
         .arg(repository.path("conformance/kernel_matrix/speed.py"))
         .arg("--micro")
-        .arg(micro)
+        .arg(&programs.micro)
+        .arg("--client")
+        .arg(&programs.client)
         .arg("--quixote")
         .arg(quixote)
         .args(["--runs", &options.runs.to_string()])
         .args(["--seed", &Shuffle::seed_from_clock()?.to_string()])
+        .args(boot.options)
         .args(boot.configurations)
         .stderr(Stdio::inherit())
         .output()
@@ -138,72 +183,5 @@ fn measure(
     if !output.status.success() {
         bail!("the measurement under {} ended with {}", boot.append, output.status);
     }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().map(|line| serde_json::from_str(line).context(line.to_owned())).collect()
-}
-
-fn table(samples: &[Sample], options: &Options) -> Result<String> {
-    let configurations: Vec<&str> =
-        BOOTS.iter().flat_map(|boot| boot.configurations).copied().collect();
-    let mut text = format!(
-        "Linux {} in QEMU (emulated), 2 processors, tmpfs, {} runs each in random order.\n\n| case |",
-        options.kernel, options.runs
-    );
-    for name in &configurations {
-        write!(text, " {name} |")?;
-    }
-    writeln!(text, " events, lost (enforcing) |")?;
-    writeln!(text, "|{}", " --- |".repeat(configurations.len() + 2))?;
-    for case in CASES {
-        writeln!(text, "{}", row(samples, case, &configurations)?)?;
-    }
-    writeln!(text, "\n{LEGEND}")?;
-    Ok(text)
-}
-
-fn row(samples: &[Sample], case: &str, configurations: &[&str]) -> Result<String> {
-    let base = spread(samples, case, BASE)?;
-    let mut text = format!("| {case} |");
-    for name in configurations {
-        let this = spread(samples, case, name)?;
-        let [median, lower, upper] =
-            [this.median, this.lower, this.upper].map(|figure| figure / base.median);
-        if *name == BASE {
-            write!(text, " {:.2} us ({lower:.2} to {upper:.2}) |", base.median)?;
-        } else {
-            write!(text, " {median:.2} ({lower:.2} to {upper:.2}) |")?;
-        }
-    }
-    let enforced =
-        samples.iter().filter(|one| one.case == case && one.configuration == "enforcing");
-    let (events, lost) =
-        enforced.fold((0, 0), |(events, lost), one| (one.events.max(events), one.lost.max(lost)));
-    write!(text, " {events}, {lost} |")?;
-    Ok(text)
-}
-
-fn spread(samples: &[Sample], case: &str, configuration: &str) -> Result<Spread> {
-    let of = samples.iter().filter(|one| one.case == case && one.configuration == configuration);
-    Spread::of(of.map(|one| one.micros).collect())
-        .with_context(|| format!("{case} under {configuration}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_is_relative_to_none() {
-        let sample = |configuration: &str, micros| Sample {
-            case: "open".to_owned(),
-            configuration: configuration.to_owned(),
-            micros,
-            events: 4,
-            lost: 0,
-        };
-        let samples = [sample("none", 2.0), sample("enforcing", 3.0)];
-        let row = row(&samples, "open", &["none", "enforcing"]).unwrap();
-        assert_eq!(row, "| open | 2.00 us (1.00 to 1.00) | 1.50 (1.50 to 1.50) | 4, 0 |");
-        assert!(spread(&samples, "open", "ima").is_err());
-    }
+    String::from_utf8(output.stdout).context("what the guest printed")
 }

@@ -33,6 +33,7 @@ struct call_number {
 #define ADJTIMEX ((struct call_number){ 159, 124, 171 })
 #define CLOCK_ADJTIME ((struct call_number){ 305, 343, 266 })
 #define CLOCK_ADJTIME64 ((struct call_number){ 305, 405, 266 })
+#define UNSHARE ((struct call_number){ 272, 310, 97 })
 #define MOUNT_CALL ((struct call_number){ 165, 21, 40 })
 
 static __always_inline int is_compat(struct task_struct *current)

@@ -9,6 +9,7 @@
 #define EAGAIN 11
 #define ENOMEM 12
 #define SIGKILL_BIT (1ul << 8)
+#define CAP_SYS_ADMIN 21
 #define POLLS_MAX (1 << 23)
 
 /* Who acts, and what an event needs. */
@@ -73,6 +74,15 @@ static __always_inline const struct cred *own_credentials(void)
 	return BPF_CORE_READ(current, cred);
 }
 
+static __always_inline int has_capability(const struct cred *cred, int capability)
+{
+	__u64 capabilities = 0;
+
+	bpf_probe_read_kernel(&capabilities, 8,
+			      (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
+	return capabilities >> capability & 1;
+}
+
 static __noinline int write_message(struct task *task, struct scratch *s, __u32 type, __u32 kind)
 {
 	struct message *m = &s->message;
@@ -91,17 +101,25 @@ static __noinline int write_message(struct task *task, struct scratch *s, __u32 
 	return 0;
 }
 
-/* The message with its cell, over the namespace's ring. */
-static __noinline int send(struct task *task, struct scratch *s)
+/* The message with its cell, over the namespace's ring; without an orchestrator nobody is told. */
+static __always_inline int put_on_ring(struct task *task, struct scratch *s, struct namespace *ns)
 {
 	__u32 slot = task->slot, length = s->length;
 	void *ring = bpf_map_lookup_elem(&rings, &slot);
 
+	if (ns->flags & NAMESPACE_ORPHANED)
+		return 0;
 	if (!ring || length > CELL_MAX)
 		return -1;
 	return bpf_ringbuf_output(ring, &s->message, sizeof(struct message) + length, 0);
 }
 
+static __noinline int send(struct task *task, struct scratch *s, struct namespace *ns)
+{
+	return put_on_ring(task, s, ns);
+}
+
+/* Whom the orchestrator must be asked about; when enforcing, everything else is refused. */
 static __noinline int is_untrusted(struct task *task, struct namespace *ns)
 {
 	struct process_key key = {
@@ -110,7 +128,7 @@ static __noinline int is_untrusted(struct task *task, struct namespace *ns)
 		.process = task->process,
 	};
 
-	if (task->flags & TASK_UNTRUSTED)
+	if ((task->flags & TASK_UNTRUSTED) || (ns->flags & NAMESPACE_DISTRUSTED))
 		return 1;
 	if (!ns->untrusted)
 		return 0;
@@ -160,7 +178,7 @@ static __always_inline int write_coefficient(struct scratch *s, __u32 kind, cons
 
 struct waiting {
 	struct answer_key key;
-	struct answer answer;
+	struct scratch *s;
 	__u64 until;
 	__u64 nothing;
 	__u32 outcome;
@@ -187,7 +205,7 @@ static long look_for_answer(__u32 index, struct waiting *w)
 	struct answer *answer = bpf_map_lookup_elem(&answers, &w->key);
 
 	if (answer) {
-		w->answer = *answer;
+		w->s->answer = *answer;
 		w->outcome = OUTCOME_ANSWERED;
 		return 1;
 	}
@@ -208,6 +226,28 @@ static __always_inline void count(__u64 *counter)
 	__sync_fetch_and_add(counter, 1);
 }
 
+/* An event, and whether it was allowed before: what is counted most is counted by processor. */
+static __noinline int tally(struct task *task, int hit)
+{
+	__u32 slot = task->slot;
+	struct tally *tally = bpf_map_lookup_elem(&tallies, &slot);
+
+	if (!tally)
+		return 0;
+	count(hit ? &tally->hits : &tally->events);
+	return 0;
+}
+
+/* How the namespace's model knows a coefficient; 0 if it does not. */
+static __noinline __u32 known_as(struct task *task, const __u8 *coefficient)
+{
+	__u32 slot = task->slot;
+	void *model = bpf_map_lookup_elem(&models, &slot);
+	__u8 *known = model ? bpf_map_lookup_elem(model, coefficient) : 0;
+
+	return known ? *known : 0;
+}
+
 /* An event that could not be described: a loss, refused where the mode refuses. */
 static __noinline int unjudged(struct task *task, struct scratch *s, struct namespace *ns,
 			       __u32 kind)
@@ -216,7 +256,7 @@ static __noinline int unjudged(struct task *task, struct scratch *s, struct name
 	s->message.flags = 0;
 	s->length = 0;
 	write_message(task, s, MESSAGE_LOST, kind);
-	if (send(task, s))
+	if (send(task, s, ns))
 		count(&ns->dropped);
 	if (ns->mode != MODE_ENFORCING)
 		return 0;
@@ -227,7 +267,7 @@ static __noinline int unjudged(struct task *task, struct scratch *s, struct name
 /* Asks the orchestrator and waits. Sleeps. */
 static __noinline int ask(struct task *task, struct scratch *s, struct namespace *ns, __u32 kind)
 {
-	struct waiting w = {};
+	struct waiting w = { .s = s };
 
 	if (ns->flags & NAMESPACE_ORPHANED) {
 		count(&ns->denied);
@@ -238,7 +278,7 @@ static __noinline int ask(struct task *task, struct scratch *s, struct namespace
 	w.until = bpf_ktime_get_ns() + ns->patience_ns;
 	write_message(task, s, MESSAGE_JUDGE, kind);
 	s->message.sequence = w.key.sequence;
-	if (send(task, s)) {
+	if (send(task, s, ns)) {
 		count(&ns->dropped);
 		count(&ns->denied);
 		return -EPERM;
@@ -252,35 +292,90 @@ static __noinline int ask(struct task *task, struct scratch *s, struct namespace
 		return -EPERM;
 	}
 	bpf_map_delete_elem(&answers, &w.key);
-	if (w.answer.flags & ANSWER_UNTRUST)
+	if (s->answer.flags & ANSWER_UNTRUST)
 		task->flags |= TASK_UNTRUSTED;
-	if (w.answer.verdict == VERDICT_ALLOW)
-		return w.answer.flags & ANSWER_CACHE ? 1 : 0;
+	if (s->answer.flags & ANSWER_NAMES)
+		__builtin_memcpy(task->pending_id, s->answer.task_id, 32);
+	if (s->answer.verdict == VERDICT_ALLOW)
+		return s->answer.flags & ANSWER_CACHE ? 1 : 0;
 	count(&ns->denied);
 	return -EPERM;
 }
+
+struct telling {
+	struct task *task;
+	struct scratch *s;
+	struct namespace *ns;
+	__u64 until;
+	int told;
+};
+
+/* Until the ring has room: reading a task's memory may reschedule. */
+static long try_to_send(__u32 index, struct telling *t)
+{
+	struct task_struct *current = bpf_get_current_task_btf();
+	__u64 nothing;
+
+	/* Not called, since the stack of the whole chain is small. */
+	t->told = !put_on_ring(t->task, t->s, t->ns);
+	if (t->told || is_dying(current) || bpf_ktime_get_ns() > t->until)
+		return 1;
+	bpf_copy_from_user_task(&nothing, 8, (void *)8, current, 0);
+	return 0;
+}
+
+/*
+ * What the model knows exactly is allowed without asking; the orchestrator is told before it takes
+ * effect, in the order of the ring. Sleeps.
+ */
+static __noinline int allow_known(struct task *task, struct scratch *s, struct namespace *ns,
+				  __u32 kind)
+{
+	struct telling t = { .task = task, .s = s, .ns = ns };
+
+	count(&ns->decided);
+	t.until = bpf_ktime_get_ns() + ns->patience_ns;
+	write_message(task, s, MESSAGE_TOLD, kind);
+	bpf_loop(POLLS_MAX, try_to_send, &t, 0);
+	if (t.told)
+		return 0;
+	count(&ns->dropped);
+	count(&ns->denied);
+	return -EPERM;
+}
+
+/* What only the orchestrator can find out of an event. */
+#define TO_BE_COMPLETED (HAS_TARGET | WANTS_DIGEST | NAMES_SOURCE)
 
 /* For hooks that can sleep. */
 static __noinline int decide_sleeping(struct task *task, struct scratch *s, struct namespace *ns,
 				      __u32 kind)
 {
+	int keyed, whole, trusted, answer;
 	__u32 yes = 1;
-	int keyed, answer;
 
-	count(&ns->events);
+	tally(task, 0);
 	if (s->failed)
 		return unjudged(task, s, ns, kind);
 	write_coe(s, own_credentials());
-	keyed = !(s->message.flags & (EFFECT | HAS_TARGET | WANTS_DIGEST | NAMES_SOURCE)) &&
-		write_key(task, s, ns);
-	if (keyed && !is_untrusted(task, ns) && bpf_map_lookup_elem(&cache, &s->key)) {
-		count(&ns->hits);
+	whole = !(s->message.flags & TO_BE_COMPLETED);
+	keyed = whole && !(s->message.flags & EFFECT) && write_key(task, s, ns);
+	trusted = !is_untrusted(task, ns);
+	if (keyed && trusted && bpf_map_lookup_elem(&cache, &s->key)) {
+		tally(task, 1);
 		return 0;
 	}
-	if (ns->flags & NAMESPACE_COEFFICIENTS)
+	whole = whole && trusted && (ns->flags & NAMESPACE_DECIDES);
+	if (whole || (ns->flags & NAMESPACE_COEFFICIENTS))
 		write_coefficient(s, kind, task->parent_id, task->task_id, s->message.coefficient);
 	else
 		__builtin_memset(s->message.coefficient, 0, 32);
+	if (whole && known_as(task, s->message.coefficient) == KNOWN_EXACTLY) {
+		answer = allow_known(task, s, ns, kind);
+		if (keyed && !answer)
+			bpf_map_update_elem(&cache, &s->key, &yes, BPF_ANY);
+		return answer;
+	}
 	answer = ask(task, s, ns, kind);
 	if (answer == 1) {
 		if (keyed)
@@ -298,22 +393,22 @@ static __noinline int decide_now(struct task *task, struct scratch *s, struct na
 	__u32 yes = 1;
 	int keyed, enforcing, untrusted, good;
 
-	count(&ns->events);
+	tally(task, 0);
 	if (s->failed)
 		return unjudged(task, s, ns, kind);
 	write_coe(s, own_credentials());
 	keyed = !(s->message.flags & EFFECT) && write_key(task, s, ns);
 	untrusted = is_untrusted(task, ns);
 	if (keyed && !untrusted && bpf_map_lookup_elem(&cache, &s->key)) {
-		count(&ns->hits);
+		tally(task, 1);
 		return 0;
 	}
 	if (write_coefficient(s, kind, task->parent_id, task->task_id, s->message.coefficient))
 		return unjudged(task, s, ns, kind);
 	known->slot = task->slot;
-	known->generation = ns->generation;
+	known->generation = task->generation;
 	__builtin_memcpy(known->coefficient, s->message.coefficient, 32);
-	good = !(task->flags & TASK_UNNAMED) && bpf_map_lookup_elem(&model, known) != NULL;
+	good = known_as(task, s->message.coefficient) || bpf_map_lookup_elem(&foretold, known);
 	enforcing = ns->mode == MODE_ENFORCING;
 	if (enforcing && untrusted && (ns->flags & NAMESPACE_UNTRUSTS))
 		good = 0;
@@ -321,7 +416,7 @@ static __noinline int decide_now(struct task *task, struct scratch *s, struct na
 	write_message(task, s, MESSAGE_TOLD, kind);
 	if (enforcing && !good)
 		s->message.flags |= DENIED;
-	if (send(task, s)) {
+	if (send(task, s, ns)) {
 		/* A loss that shows; what is not in the model is refused all the same. */
 		count(&ns->dropped);
 		keyed = 0;
@@ -332,7 +427,7 @@ static __noinline int decide_now(struct task *task, struct scratch *s, struct na
 		count(&ns->denied);
 		return -EPERM;
 	}
-	if (keyed && !untrusted && ns->mode != MODE_SEALED)
+	if (keyed && !untrusted && (good || ns->mode != MODE_SEALED))
 		bpf_map_update_elem(&cache, &s->key, &yes, BPF_ANY);
 	return 0;
 }

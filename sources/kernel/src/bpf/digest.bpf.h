@@ -116,8 +116,8 @@ static __always_inline int has_writer(struct inode *inode)
  * file for writing meanwhile has taken it away, and nobody had it open before. A file that is just
  * being opened cannot be read yet; the orchestrator does it then, and knows the inode by its entry.
  */
-static __always_inline void put_digest(struct scratch *s, struct file *file, struct inode *inode,
-				       int may_read)
+static __noinline int put_digest(struct scratch *s, struct file *file, struct inode *inode,
+				 int may_read)
 {
 	struct content *now = &s->content, *kept;
 	struct inode *holder;
@@ -125,19 +125,19 @@ static __always_inline void put_digest(struct scratch *s, struct file *file, str
 	int quiet;
 
 	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
-		return;
+		return 0;
 	holder = content_inode(file, inode);
 	if (holder)
 		times_of(holder, now);
 	kept = bpf_inode_storage_get(&contents, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!kept) {
 		s->failed = 1;
-		return;
+		return 0;
 	}
 	if (kept->valid && holder && !has_writer(holder) && same_content(kept, now)) {
 		__builtin_memcpy(now->digest, kept->digest, 32);
 		set_digest(s, now->digest);
-		return;
+		return 0;
 	}
 	quiet = holder && !has_writer(holder);
 	/* One birth for all who read at the same time: only a writer ends it, with the entry. */
@@ -151,15 +151,16 @@ static __always_inline void put_digest(struct scratch *s, struct file *file, str
 	if (!may_read || !read_digest(s, file)) {
 		s->message.flags |= WANTS_DIGEST;
 		s->message.born = born;
-		return;
+		return 0;
 	}
 	set_digest(s, now->digest);
 	kept = bpf_inode_storage_get(&contents, inode, 0, 0);
 	if (!kept || kept->born != born || !quiet || has_writer(holder))
-		return;
+		return 0;
 	now->born = born;
 	now->valid = 1;
 	*kept = *now;
+	return 0;
 }
 
 /* The digest that is kept, for hooks that cannot sleep; none is a failure. */

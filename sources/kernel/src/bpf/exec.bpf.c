@@ -11,7 +11,7 @@ static __always_inline void settle_failed(struct actor *a)
 	if (!(a->task->flags & TASK_EXEC_PENDING))
 		return;
 	a->task->flags &= ~TASK_EXEC_PENDING;
-	if (send_notice(a->task, a->s, MESSAGE_FAILED, 0))
+	if (send_notice(a->task, a->s, a->ns, MESSAGE_FAILED, 0))
 		count(&a->ns->dropped);
 }
 
@@ -72,6 +72,13 @@ static __noinline int put_script(struct scratch *s)
 	return 0;
 }
 
+/* What it leads to is in `pending_id`; where a rule has a part in that, the answer says what. */
+static __always_inline int is_known_exec(struct task *task, struct scratch *s, struct namespace *ns)
+{
+	return !(s->message.flags & TO_BE_COMPLETED) && (ns->flags & NAMESPACE_DECIDES) &&
+	       !is_untrusted(task, ns) && known_as(task, s->message.coefficient) == KNOWN_EXACTLY;
+}
+
 SEC("lsm.s/bprm_creds_from_file")
 int BPF_PROG(bprm_creds_from_file, struct linux_binprm *bprm, const struct file *unused)
 {
@@ -91,7 +98,7 @@ int BPF_PROG(bprm_creds_from_file, struct linux_binprm *bprm, const struct file 
 	} else {
 		put8(s, 0);
 	}
-	count(&ns->events);
+	tally(task, 0);
 	if (s->failed) {
 		unjudged(task, s, ns, BPRM_COMMITTED_CREDS);
 		return -EPERM;
@@ -100,13 +107,13 @@ int BPF_PROG(bprm_creds_from_file, struct linux_binprm *bprm, const struct file 
 	__builtin_memset(s->key.cell, 0, 32);
 	if (write_coefficient(s, BPRM_COMMITTED_CREDS, task->task_id, s->key.cell, task->pending_id))
 		return -EPERM;
-	__builtin_memcpy(s->message.coefficient, task->pending_id, 32);
-	answer = ask(task, s, ns, BPRM_COMMITTED_CREDS);
+	if (write_coefficient(s, BPRM_COMMITTED_CREDS, task->task_id, task->pending_id,
+			      s->message.coefficient))
+		return -EPERM;
+	answer = is_known_exec(task, s, ns) ? allow_known(task, s, ns, BPRM_COMMITTED_CREDS) :
+					      ask(task, s, ns, BPRM_COMMITTED_CREDS);
 	if (answer < 0)
 		return answer;
-	/* Not to be cached means that a rule has changed it: the kernel does not know what to. */
-	if (!answer)
-		task->flags |= TASK_UNNAMED;
 	task->flags |= TASK_EXEC_PENDING;
 	return 0;
 }
@@ -116,7 +123,7 @@ static long try_to_tell(__u32 index, struct actor *a)
 	struct task_struct *current = bpf_get_current_task_btf();
 	__u64 nothing;
 
-	if (!send_notice(a->task, a->s, MESSAGE_COMMITTED, 0))
+	if (!send_notice(a->task, a->s, a->ns, MESSAGE_COMMITTED, 0))
 		return 1;
 	bpf_copy_from_user_task(&nothing, 8, (void *)8, current, 0);
 	return is_dying(current) ? 1 : 0;

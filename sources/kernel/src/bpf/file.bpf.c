@@ -16,6 +16,7 @@
 #define FMODE_EXEC 0x20 /* in f_flags */
 #define FMODE_WRITE 2
 #define FMODE_NOACCOUNT 0x20000000 /* opened by the kernel for itself */
+#define PID_FS 0x50494446
 #define PROT_EXEC 4
 #define MAP_SHARED 1
 
@@ -55,6 +56,15 @@ static __always_inline int is_backing(struct file *file)
 	       BPF_CORE_READ(file, f_path.dentry, d_sb, s_magic) != OVERLAYFS;
 }
 
+/*
+ * A descriptor for a process is a file of a file system since 6.9 (kernel commit cb12fd8e0dab), opened when it is
+ * made. What is done with it is judged.
+ */
+static __always_inline int is_pidfd(struct file *file)
+{
+	return BPF_CORE_READ(file, f_path.dentry, d_sb, s_magic) == PID_FS;
+}
+
 SEC("lsm.s/file_open")
 int BPF_PROG(file_open, struct file *file)
 {
@@ -63,7 +73,7 @@ int BPF_PROG(file_open, struct file *file)
 
 	drop_digest(file, inode);
 	BEGIN(FILE_OPEN);
-	if (is_backing(file))
+	if (is_backing(file) || is_pidfd(file))
 		return 0;
 	flags = file->f_flags;
 	put_file(a.s, file->f_path.dentry, file->f_path.mnt,

@@ -23,6 +23,7 @@ typedef __u16 umode_t;
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_RINGBUF = 27,
@@ -32,6 +33,7 @@ enum bpf_map_type {
 
 #define BPF_ANY 0
 #define BPF_F_NO_PREALLOC 1
+#define BPF_F_RDONLY_PROG 128
 #define BPF_F_MMAPABLE 1024
 #define BPF_LOCAL_STORAGE_GET_F_CREATE 1
 

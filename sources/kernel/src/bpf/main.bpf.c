@@ -9,11 +9,13 @@
  *      place.bpf.h), in memory that belongs to the task;
  *   2. an event that was allowed before under exactly the same encoding, identity and credentials
  *      is allowed (the map `cache`);
- *   3. else, where the hook can sleep, the event goes to the namespace's orchestrator over its ring
+ *   3. else its coefficient is computed here (sha256.bpf.h) and looked up in the namespace's model
+ *      (the map `models`); what that knows exactly is allowed, and the orchestrator is told;
+ *   4. else, where the hook can sleep, the event goes to the namespace's orchestrator over its ring
  *      and the task waits in the hook for the answer to its sequence number (decide.bpf.h). No
  *      answer in time is a denial;
- *   4. where the hook cannot sleep, the coefficient is computed here (sha256.bpf.h) and looked up
- *      in the map `model`; the orchestrator is told what was decided.
+ *   5. where the hook cannot sleep, what the model does not hold is refused, and the orchestrator is
+ *      told.
  *
  * The events of the profile `full` are a set of programs of its own (full.bpf.c).
  *
@@ -43,7 +45,9 @@
 #include "attribute.bpf.c"
 #include "mount.bpf.c"
 #include "socket.bpf.c"
+#include "guard.bpf.c"
 #include "task.bpf.c"
+#include "owner.bpf.c"
 #include "exec.bpf.c"
 #include "system.bpf.c"
 

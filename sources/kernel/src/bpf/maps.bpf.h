@@ -52,14 +52,37 @@ struct {
 	__type(value, __u32);
 } cache SEC(".maps");
 
+/* A model: its coefficients, and how each is known. Made whole, then neither program nor user writes it. */
+struct model {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(max_entries, 1);
+	__uint(key_size, 32);
+	__uint(value_size, 1);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SLOTS);
+	__type(key, __u32);
+	__array(values, struct model);
+} models SEC(".maps");
+
 /* Read by programs that do not sleep: those that do need preallocated maps before 6.4. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1 << 20);
+	__uint(max_entries, 1 << 16);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct coefficient_key);
 	__type(value, __u8);
-} model SEC(".maps");
+} foretold SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, __u32);
+	__type(value, struct tally);
+} tallies SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -81,7 +104,7 @@ struct {
  */
 _Static_assert(__builtin_offsetof(struct namespace, mode) == 0, "whether a slot is used");
 _Static_assert(__builtin_offsetof(struct namespace, flags) == 8, "whether it is an orphan's");
-_Static_assert(__builtin_offsetof(struct namespace, live) == 40, "how many tasks are in it");
+_Static_assert(__builtin_offsetof(struct namespace, live) == 80, "how many tasks are in it");
 _Static_assert(NAMESPACE_ORPHANED == 1, "the same");
 
 /* In place of a slot: the process is of another set, or holds the lock. */

@@ -8,7 +8,6 @@
 #define SB_PIVOTROOT 30
 #define PATH_CHROOT 31
 
-#define CAP_SYS_ADMIN 21
 #define MS_REMOUNT 32
 #define MS_BIND 4096
 #define MS_MOVE 8192
@@ -18,11 +17,8 @@ static __always_inline int may_mount(void)
 {
 	struct task_struct *current = (void *)bpf_get_current_task();
 	const struct cred *cred = own_credentials();
-	__u64 capabilities = 0;
 
-	bpf_probe_read_kernel(&capabilities, 8,
-			      (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
-	return capabilities >> CAP_SYS_ADMIN & 1 ||
+	return has_capability(cred, CAP_SYS_ADMIN) ||
 	       BPF_CORE_READ(cred, user_ns) != BPF_CORE_READ(current, nsproxy, mnt_ns, user_ns);
 }
 

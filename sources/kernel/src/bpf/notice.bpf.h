@@ -5,12 +5,15 @@
 #ifndef QUIXOTE_NOTICE_H
 #define QUIXOTE_NOTICE_H
 
-/* A message without a cell. */
-static __noinline int send_notice(struct task *task, struct scratch *s, __u32 type, __u64 other)
+/* A message without a cell; without an orchestrator nobody is told. */
+static __noinline int send_notice(struct task *task, struct scratch *s, struct namespace *ns,
+				  __u32 type, __u64 other)
 {
 	__u32 slot = task->slot;
 	void *ring = bpf_map_lookup_elem(&rings, &slot);
 
+	if (ns->flags & NAMESPACE_ORPHANED)
+		return 0;
 	s->message.flags = 0;
 	s->length = 0;
 	write_message(task, s, type, 0);

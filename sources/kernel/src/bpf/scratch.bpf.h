@@ -35,6 +35,7 @@ struct scratch {
 	__u32 words[64];
 	struct content content;
 	struct coefficient_key known;
+	struct answer answer;
 	__u8 digest_input[256];
 	struct key key;
 	struct message message;

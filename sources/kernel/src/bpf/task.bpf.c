@@ -31,6 +31,8 @@ int BPF_PROG(task_alloc, struct task_struct *child, unsigned long clone_flags)
 
 	if (begun <= 0)
 		return begun;
+	if (judge_clone(clone_flags))
+		return -EPERM;
 	own = a.task;
 	memory = bpf_task_storage_get(&scratches, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	inherited = bpf_task_storage_get(&tasks, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -45,7 +47,7 @@ int BPF_PROG(task_alloc, struct task_struct *child, unsigned long clone_flags)
 		return 0;
 	serial = __sync_fetch_and_add(&a.ns->processes, 1) + 1;
 	inherited->process = serial;
-	if (send_notice(own, a.s, MESSAGE_FORKED, serial)) {
+	if (send_notice(own, a.s, a.ns, MESSAGE_FORKED, serial)) {
 		count(&a.ns->dropped);
 		return -EAGAIN;
 	}
@@ -111,26 +113,21 @@ int BPF_PROG(sched_process_exit, struct task_struct *ended)
 		return 0;
 	if (task->flags & TASK_EXEC_PENDING) {
 		task->flags &= ~TASK_EXEC_PENDING;
-		if (send_notice(task, s, MESSAGE_FAILED, 0))
+		if (send_notice(task, s, ns, MESSAGE_FAILED, 0))
 			count(&ns->dropped);
 	}
-	if (last && send_notice(task, s, MESSAGE_EXITED, 0))
+	if (last && send_notice(task, s, ns, MESSAGE_EXITED, 0))
 		count(&ns->dropped);
 	__sync_fetch_and_sub(&ns->live, 1);
 	return 0;
 }
 
-/* The same of a task that is known by its number only, and by its credentials. */
-static __always_inline int put_numbered_target(struct actor *a, __u32 number,
-					       const struct cred *credentials, __u32 *process)
+/* As put_target, of a task that the kernel's index of pids has. */
+static __always_inline int put_found_target(struct actor *a, struct task_struct *target,
+					    __u32 *process)
 {
-	struct task_struct *target = find_task(number);
 	struct task *other;
 
-	if (!target || BPF_CORE_READ(target, real_cred) != credentials) {
-		a->s->failed = 1;
-		return 1;
-	}
 	*process = BPF_CORE_READ(target, tgid);
 	if (*process == bpf_get_current_pid_tgid() >> 32)
 		return 0;
@@ -146,6 +143,19 @@ static __always_inline int put_numbered_target(struct actor *a, __u32 number,
 	a->s->message.flags |= TARGET_INSIDE;
 	a->s->message.other = BPF_PROBE_READ(other, process);
 	return 1;
+}
+
+/* The same of a task that is known by its number only, and by its credentials. */
+static __always_inline int put_numbered_target(struct actor *a, __u32 number,
+					       const struct cred *credentials, __u32 *process)
+{
+	struct task_struct *target = find_task(number);
+
+	if (!target || BPF_CORE_READ(target, real_cred) != credentials) {
+		a->s->failed = 1;
+		return 1;
+	}
+	return put_found_target(a, target, process);
 }
 
 /* The hook is told credentials, the call whose they are. */

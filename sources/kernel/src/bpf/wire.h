@@ -62,6 +62,7 @@ struct key {
 };
 _Static_assert(sizeof(struct key) <= 512, "the largest key of a hash map");
 
+/* A coefficient that a rule allows, made known to a hook that cannot wait. */
 struct coefficient_key {
 	__u32 slot;
 	__u32 generation;
@@ -86,11 +87,17 @@ struct answer_key {
 
 #define ANSWER_CACHE 1u
 #define ANSWER_UNTRUST 2u
+#define ANSWER_NAMES 4u /* of an exec: `task_id` is what it leads to */
 
 struct answer {
 	__u32 verdict;
 	__u32 flags;
+	__u8 task_id[32];
 };
+
+/* How a model knows a coefficient. */
+#define KNOWN 1u /* decides in hooks that cannot wait */
+#define KNOWN_EXACTLY 2u /* no rule has a part in it: decides in every hook */
 
 enum mode {
 	MODE_UNUSED = 0,
@@ -107,34 +114,44 @@ enum mode {
 #define NAMESPACE_KILL_ORPHANED 16u
 #define NAMESPACE_COEFFICIENTS 32u /* computed here for every event, to be compared */
 #define NAMESPACE_SHIELDED 64u /* out of reach of root outside, under lockdown */
+#define NAMESPACE_DECIDES 128u /* hooks that can wait are decided by the model too */
+#define NAMESPACE_DISTRUSTED 256u /* all its processes are untrusted */
 
 struct namespace {
+	/* Read by every event; written when the namespace changes. */
 	__u32 mode;
-	__u32 generation;
+	__u32 generation; /* of what the cache holds */
 	__u32 flags;
 	__u32 untrusted; /* processes in the map of that name */
 	__u32 orchestrator;
 	__u32 reserved;
+	__u64 patience_ns;
+	__u64 unused[4];
+	/* Written by some events; none of these is written by one that was allowed before. */
 	__u64 sequence;
 	__u64 processes; /* serial number of the last one */
 	__s64 live; /* threads */
-	__u64 patience_ns;
-	__u64 events;
-	__u64 hits;
 	__u64 waited;
 	__u64 decided;
 	__u64 denied;
 	__u64 dropped; /* the ring was full */
 	__u64 unjudged; /* could not be described */
 	__u64 late; /* no answer in time */
+	__u64 padding[7];
 };
-_Static_assert(sizeof(struct namespace) == 120, "wire.rs has the same");
+_Static_assert(sizeof(struct namespace) == 192, "wire.rs has the same");
+_Static_assert(__builtin_offsetof(struct namespace, sequence) == 64, "a cache line of its own");
+
+/* Of a namespace, on one processor. */
+struct tally {
+	__u64 events;
+	__u64 hits; /* allowed as the very same event before */
+};
 
 /* Bits of task.flags. */
 #define TASK_UNTRUSTED 1u
 #define TASK_EXEC_PENDING 2u
 #define TASK_SENDS_TO_ADDRESS 4u
-#define TASK_UNNAMED 8u /* its identity is not known to the kernel */
 #define TASK_FULL 16u /* its namespace wants the events of the profile `full` */
 
 struct task {

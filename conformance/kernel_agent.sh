@@ -1,0 +1,98 @@
+#!/bin/sh
+# The trusted modeling agent in the kernel: `cargo xtask vm -- sh conformance/kernel_agent.sh`.
+#
+# What a model knows exactly is decided in the kernel: it goes on while the orchestrator stands still, and after the orchestrator was killed.
+# What is outside the model does not take effect then. With an agent that has to see every event nothing goes on meanwhile.
+set -eu
+quixote=$PWD/${1:-target/release/quixote}
+[ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
+folder=$(mktemp -d)
+cd "$folder"
+export HOME="$folder" XDG_RUNTIME_DIR="$folder" PATH=/usr/sbin:/usr/bin:/sbin:/bin
+# What runs lies on a tmpfs, whose digests are kept; of the root's file system the orchestrator is asked.
+mkdir bin
+for program in sh cat mkdir mv rm sleep; do cp /bin/busybox "bin/$program"; done
+
+fail() {
+	echo "kernel_agent: $*" >&2
+	exit 1
+}
+
+# Begins when it is told to; does what there is in a file of its own, where there is one.
+cat > workload <<'WORKLOAD'
+set -e
+PATH=$HOME/bin
+read word < begin
+cat /etc/hostname > /dev/null
+mkdir inner; echo x > inner/file; mv inner/file inner/moved; rm -r inner
+[ ! -e extra ] || . ./extra
+(sleep 0)
+echo > finished
+WORKLOAD
+mkfifo begin
+
+# $1 to $n: how to run it; `orchestrator` is who does.
+begin() {
+	rm -f finished breach
+	"$quixote" enforce --quiet --source kernel --allow-unsigned --name agent "$@" agent.model -- "$folder/bin/sh" workload 2> run.log &
+	orchestrator=$!
+	# The workload opens its end once it has come so far.
+	exec 3> begin
+}
+
+go() {
+	echo word >&3
+	exec 3>&-
+}
+
+# Whether the workload comes to its end within $1 tenths of a second.
+finishes() {
+	for _ in $(seq "$1"); do
+		[ ! -e finished ] || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+"$quixote" kernel load
+(sleep 1; echo word > begin) &
+"$quixote" learn --quiet --source kernel --runs 1 --accept-rules none -o agent.model -- "$folder/bin/sh" workload 2> learn.log ||
+	fail "learning: $(cat learn.log)"
+state=$("$quixote" model show --json agent.model | grep -o '"state": *"[0-9a-f]*"' | grep -oE "[0-9a-f]{64}")
+
+begin
+kill -STOP $orchestrator
+go
+finishes 300 || fail "what the model knows waits for the orchestrator"
+kill -CONT $orchestrator
+wait $orchestrator || fail "a good run was denied: $(cat run.log; "$quixote" show agent forensics)"
+grep -q ' 0 lost' run.log || fail "events were lost: $(cat run.log)"
+grep -q "state $state" run.log || fail "what the kernel decided is missing in the state $state: $(cat run.log)"
+
+begin --tma process
+kill -STOP $orchestrator
+go
+! finishes 50 || fail "an agent that has to see every event was passed by"
+kill -CONT $orchestrator
+wait $orchestrator || fail "with an agent as process: $(cat run.log)"
+
+echo 'echo > breach' > extra
+begin
+kill -KILL $orchestrator
+wait $orchestrator || true
+go
+! finishes 50 || fail "the workload went on after what is outside its model"
+[ ! -e breach ] || fail "what is outside the model took effect without an orchestrator"
+rm extra
+
+begin
+kill -KILL $orchestrator
+wait $orchestrator || true
+go
+finishes 300 || fail "without an orchestrator the model does not hold any more"
+for _ in $(seq 300); do
+	"$quixote" kernel unload 2> /dev/null && break
+	sleep 0.1
+done
+[ -z "$(ls /sys/fs/bpf)" ] || fail "unloading leaves pins: $(ls /sys/fs/bpf)"
+echo "kernel_agent: the kernel decides what the model knows, and denies the rest, on $(uname -r)"

@@ -1,0 +1,12 @@
+#!/bin/sh
+# The attacks under the kernel source, on the kernel that runs:
+#
+#     cargo xtask vm --cpus 1 --timeout 14000 -- sh conformance/kernel_attacks.sh [OPTION OF run_attacks.py]...
+#
+# The root of the virtual machine is an overlay, which has no file handles, so what the attacks are about lies in one
+# file system of its own. Everything is emulated: limits of time are multiplied.
+set -eu
+mount -t tmpfs -o mode=1777 attacks /var/tmp
+cp -p /etc/shadow /var/tmp/shadow
+mount --bind /var/tmp/shadow /etc/shadow
+exec /usr/bin/python3 -u conformance/run_attacks.py --ci --learn-source kernel --source kernel --patience 6 "$@"
