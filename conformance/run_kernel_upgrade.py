@@ -11,6 +11,7 @@ same acts succeed outside every namespace, or the test says nothing. What nobody
 """
 
 import argparse
+import errno
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from run_kernel_lockdown import child_of
 from run_kernel_lockdown import waits
 
 FOLDER = Path("/tmp/kernel_upgrade")
-PATIENCE = 1200  # seconds, of an emulated machine on a busy one
+PATIENCE = 600  # seconds, of an emulated machine on a busy one
 OWN, OTHER = 1, 2  # in the map of our maps
 
 # Does what it is told to, word by word.
@@ -85,7 +86,8 @@ class Build:
     def __init__(self, name, program):
         self.name, self.program, self.folder = name, program.resolve(), FOLDER / name
         self.folder.mkdir(parents=True)
-        self.environment = {**os.environ, "HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.folder), "REMOVE": "yes"}
+        own = {f"QUIXOTE_{place}_DIR": str(self.folder / place.lower()) for place in ("STATE", "RUNTIME", "TRUST")}
+        self.environment = {**os.environ, **own, "HOME": str(self.folder), "REMOVE": "yes"}
         for file, text in {"workload": WORKLOAD, "reaches": REACHES, "acts": ACTS, "good": "good\n", "secret": "secret\n"}.items():
             (self.folder / file).write_text(text)
         for pipe in ("words", "targets"):
@@ -123,9 +125,26 @@ class Build:
     def tell(self, word):
         """The last that the workload has said then."""
         before = len(self.said())
-        (self.folder / "words").write_text(f"{word}\n")
+        self.write("words", word)
         until(lambda: len(self.said()) > before, f"the workload says nothing of {word}")
         return self.said()[-1]
+
+    def write(self, pipe, line):
+        """To whoever reads it; a workload that has ended does not."""
+        def opened():
+            try:
+                return os.open(self.folder / pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                expect(error.errno == errno.ENXIO, f"{pipe}: {error}")
+                return None
+
+        end, writer = time.monotonic() + PATIENCE, opened()
+        while writer is None:
+            expect(time.monotonic() < end, f"nobody of {self.name} reads {line}: {(self.folder / 'log').read_text()}")
+            time.sleep(0.2)
+            writer = opened()
+        os.write(writer, f"{line}\n".encode())
+        os.close(writer)
 
     def said(self):
         """Whole lines."""
@@ -135,7 +154,7 @@ class Build:
     def learn(self):
         learner = self.start("learn", "--quiet", "--source", "kernel", "-o", "known.model", "--", "/bin/sh", "workload")
         expect(self.tell("good") == "good is allowed", "learning denies")
-        (self.folder / "words").write_text("end\n")
+        self.write("words", "end")
         expect(learner.wait(PATIENCE) == 0, f"{self.name}: learning: {(self.folder / 'log').read_text()}")
 
     def enforce(self):
@@ -162,7 +181,7 @@ class Build:
             expect(said == answer, f"{self.name}'s namespace: {said}")
 
     def ends(self, orchestrator, pipe="words"):
-        (self.folder / pipe).write_text("end\n")
+        self.write(pipe, "end")
         expect(orchestrator.wait(PATIENCE) is not None, "it does not end")
 
 
@@ -232,7 +251,7 @@ def out_of_reach(attacker, reaching, victim, orchestrator):
                              capture_output=True, text=True, check=False)
     lacks = set(wanted) - set(outside.stdout.splitlines())
     expect(not lacks, f"{lacks} does not even work outside a namespace: {outside.stderr}")
-    (attacker.folder / "targets").write_text(" ".join(targets) + "\n")
+    attacker.write("targets", " ".join(targets))
     inside = attacker.folder / "inside"
     until(lambda: inside.exists() and inside.read_text().endswith("done\n"), "the acts do not end")
     expect(inside.read_text() == "done\n", f"{attacker.name}'s namespace did this to {victim.name}: {inside.read_text()}")
@@ -288,24 +307,36 @@ def locked_down(old, new):
     old.ends(enforced)
 
 
-def run(old, new):
-    expect(old.set != new.set, f"both builds have the programs {old.set}")
-    living = learned_and_enforced(old)
-    loader_killed(old, new)
-    loaded_beside(old, new)
-    enforced = used(new)
+def step(act, *arguments):
+    begun = time.monotonic()
+    result = act(*arguments)
+    print(f"  {act.__name__}: held, in {time.monotonic() - begun:.0f} s", flush=True)
+    return result
+
+
+def reached_neither(old, new, living, enforced):
     reaching = {build: build.start_reaching() for build in (old, new)}
     know_each_other(old, new)
     out_of_reach(old, reaching[old], new, enforced)
     out_of_reach(new, reaching[new], old, living)
-    crashed(new, reaching[new], old)
+    return reaching
+
+
+def run(old, new):
+    expect(old.set != new.set, f"both builds have the programs {old.set}")
+    living = step(learned_and_enforced, old)
+    step(loader_killed, old, new)
+    step(loaded_beside, old, new)
+    enforced = step(used, new)
+    reaching = step(reached_neither, old, new, living, enforced)
+    step(crashed, new, reaching[new], old)
     new.ends(enforced)
     old.keeps_to_model()
-    unloaded_while_used(old, new)
+    step(unloaded_while_used, old, new)
     old.ends(reaching[old], "targets")
     old.ends(living)
-    gone_when_unused(old, new)
-    locked_down(old, new)
+    step(gone_when_unused, old, new)
+    step(locked_down, old, new)
 
 
 def main():
