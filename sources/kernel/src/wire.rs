@@ -14,7 +14,7 @@ pub(crate) const TASK_SIZE: usize = 160;
 
 /// In the map of orchestrators, in place of a slot: of another set of programs.
 pub(crate) const OTHER_SET: [u8; 4] = u32::MAX.to_ne_bytes();
-/// Octets of `struct namespace` that every set of programs has in the same places, of whatever version.
+/// Octets of `struct namespace` that every set of programs of our version has in the same places.
 pub(crate) const KNOWN_TO_ALL: usize = at::LIVE + 8;
 
 /// What a message is.
@@ -86,7 +86,7 @@ pub(crate) fn is_unused(mode: u32, flags: u32, live: i64) -> bool {
     mode == 0 || flags & NAMESPACE_ORPHANED != 0 && live <= 0
 }
 
-/// Whether somebody uses a slot of a set of whatever version; one that cannot be read is.
+/// Whether somebody uses a slot of any set of our version; one that cannot be read is.
 pub(crate) fn is_used(namespace: &[u8]) -> bool {
     let read = || {
         Some((word(namespace, at::MODE)?, word(namespace, at::FLAGS)?, long(namespace, at::LIVE)?))
@@ -272,7 +272,7 @@ mod tests {
         assert!(is_used(&namespace(3, NAMESPACE_ORPHANED, 1)));
         assert!(!is_used(&namespace(3, NAMESPACE_ORPHANED, 0)));
         let longer = [namespace(3, 0, 1), vec![0; 64]].concat();
-        assert!(is_used(&longer[..]), "of a later version");
+        assert!(is_used(&longer[..]), "with more behind it");
         assert!(is_used(&longer[..KNOWN_TO_ALL - 1]), "what cannot be read");
     }
 }

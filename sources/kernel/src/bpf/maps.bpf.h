@@ -99,8 +99,8 @@ struct {
 } answers SEC(".maps");
 
 /*
- * The next two, and what is asserted of the map of namespaces, other sets of programs read and write as well: they are
- * the same in all versions (neighbours.rs).
+ * The next two, and what is asserted of the map of namespaces, other sets of programs read and write as well: where
+ * that changes, the version in their names does (sets.rs).
  */
 _Static_assert(__builtin_offsetof(struct namespace, mode) == 0, "whether a slot is used");
 _Static_assert(__builtin_offsetof(struct namespace, flags) == 8, "whether it is an orphan's");
