@@ -20,24 +20,27 @@ cat > acts <<'ACTS'
 kill -CONT "$1" && echo signal
 prlimit --pid "$1" --core=0:0 && echo limit
 dd if=/proc/"$1"/mem of=/dev/null bs=1 count=0 && echo memory
-bpftool map dump pinned /sys/fs/bpf/quixote-2/maps/orchestrators && echo map
+bpftool map dump pinned PINS/maps/orchestrators && echo map
 bpftool map show id "$2" && echo map by id
-mv /sys/fs/bpf/quixote-2 /sys/fs/bpf/other && mv /sys/fs/bpf/other /sys/fs/bpf/quixote-2 && echo rename
+mv PINS /sys/fs/bpf/other && mv /sys/fs/bpf/other PINS && echo rename
+mkdir /sys/fs/bpf/quixote-like && rmdir /sys/fs/bpf/quixote-like && echo directory
 exit 0
 ACTS
 
 "$quixote" kernel load
-id=$(bpftool map show pinned /sys/fs/bpf/quixote-2/maps/answers | head -1 | cut -d: -f1)
+pins=$(echo /sys/fs/bpf/quixote-*)
+sed -i "s|PINS|$pins|g" acts
+id=$(bpftool map show pinned "$pins"/maps/answers | head -1 | cut -d: -f1)
 sleep 1000 &
 sh acts $! "$id" > outside 2> outside.log
 kill $!
-for act in signal limit memory map 'map by id' rename; do
+for act in signal limit memory map 'map by id' rename directory; do
 	grep -qx "$act" outside || fail "'$act' does not even work outside a namespace: $(cat outside outside.log)"
 done
 
-cat > workload <<'WORKLOAD'
-sh acts $PPID "$1" > inside 2> inside.log
-rm -r /sys/fs/bpf/quixote-2
+cat > workload <<WORKLOAD
+sh acts \$PPID "\$1" > inside 2> inside.log
+rm -r $pins
 umount /sys/fs/bpf
 echo done >> inside
 WORKLOAD

@@ -432,6 +432,7 @@ def main():
     quixote = arguments.quixote or next(path for path in built if path.exists())
     prepare()
     ledger, place = Ledger(), Namespaces(quixote.resolve())
+    acts.PINS = Path(json.loads(place.command("kernel", "status", "--json")[1])["pins"])
     at_first = set(acts.ids(acts.MAP_GET_NEXT_ID))
     problems = []
     try:

@@ -21,7 +21,6 @@ AT_ONCE = 10
 # What a namespace may leave behind: nothing; what the kernel frees late or keeps in caches.
 SLACK_KIB = 16 * 1024
 SETTLE_S = 60
-PINNED_MAPS = "/sys/fs/bpf/quixote-2/maps"
 RARE = {"inode_mkdir": "directory", "inode_symlink": "link"}
 
 
@@ -154,7 +153,8 @@ def entries_left(lives):
     """What is wrong when no namespace is there: an entry of one in the maps."""
     if lives.source != "kernel":
         return []
-    left = {name: len(json.loads(bpftool("map", "dump", "pinned", f"{PINNED_MAPS}/{name}"))) for name in ("foretold", "untrusted")}
+    pins = kernel_status(lives)["pins"]
+    left = {name: len(json.loads(bpftool("map", "dump", "pinned", f"{pins}/maps/{name}"))) for name in ("foretold", "untrusted")}
     return [f"{count} entries left in the map {name}" for name, count in left.items() if count]
 
 
@@ -232,12 +232,14 @@ def nothing_left(lives):
         return []
 
     def namespaces():
-        shown = subprocess.run(
-            [lives.quixote, "kernel", "status", "--json"], env=lives.environment, capture_output=True, text=True
-        )
-        return json.loads(shown.stdout)["namespaces"]
+        return kernel_status(lives)["namespaces"]
 
     return [] if wait_until(lambda: namespaces() == 0) else [f"{namespaces()} namespaces left"]
+
+
+def kernel_status(lives):
+    words = [lives.quixote, "kernel", "status", "--json"]
+    return json.loads(subprocess.run(words, env=lives.environment, capture_output=True, text=True).stdout)
 
 
 def inventory():

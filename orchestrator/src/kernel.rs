@@ -1,5 +1,7 @@
 //! The kernel source's programs: what all namespaces of this machine share.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 /// What is loaded.
@@ -12,18 +14,37 @@ pub struct KernelStatus {
     pub active: bool,
     /// The kernel's active security modules, as it lists them.
     pub security_modules: String,
-    /// Programs attached; empty if nothing is loaded.
+    /// The name of this program's set of programs.
+    pub own_set: String,
+    /// Where that is pinned when it is loaded.
+    pub pins: PathBuf,
+    /// Programs of it that are attached; empty if it is not loaded.
     pub programs: Vec<String>,
     /// Whether the programs for the events of the profile `full` are among them.
     pub full: bool,
     /// The events of that profile whose hook this kernel lacks.
     pub missing_hooks: Vec<String>,
-    /// Namespaces that run under them.
-    pub namespaces: usize,
+    /// Namespaces that run under them; `None` where that cannot be told.
+    pub namespaces: Option<usize>,
+    /// Sets of other builds of quixote that are loaded.
+    pub other_sets: Vec<KernelSet>,
     /// Whether root outside is locked out of them until the next boot.
     pub lockdown: bool,
     /// What the kernel's own lockdown is at; `None` where it has none.
     pub kernel_lockdown: Option<String>,
+}
+
+/// A set of programs of another build of quixote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KernelSet {
+    /// Its name.
+    pub name: String,
+    /// Programs attached.
+    pub programs: Vec<String>,
+    /// Whether the programs for the events of the profile `full` are among them.
+    pub full: bool,
+    /// Namespaces that run under them; `None` where that cannot be told.
+    pub namespaces: Option<usize>,
 }
 
 #[cfg(feature = "kernel")]
@@ -33,29 +54,40 @@ pub use without_kernel::*;
 
 #[cfg(feature = "kernel")]
 mod with_kernel {
+    use super::KernelSet;
     use super::KernelStatus;
     pub use kernel_source::KernelError;
     use kernel_source::full_programs;
     use kernel_source::lockdown;
     use kernel_source::programs;
+    use kernel_source::programs::SetStatus;
     use std::io;
     use std::path::PathBuf;
     use tsem::Profile;
 
     /// What is loaded.
     pub fn status() -> KernelStatus {
-        let status = programs::status();
+        let mut status = programs::status();
+        let own = status.sets.extract_if(.., |set| set.own).next();
         KernelStatus {
             built_in: true,
             active: status.active,
             security_modules: status.modules,
-            programs: status.programs,
-            full: status.full,
+            own_set: status.own,
+            pins: status.pins,
+            full: own.as_ref().is_some_and(|set| set.full),
             missing_hooks: status.missing,
-            namespaces: status.namespaces,
+            namespaces: own.as_ref().map_or(Some(0), |set| set.namespaces),
+            programs: own.map(|set| set.programs).unwrap_or_default(),
+            other_sets: status.sets.into_iter().map(other).collect(),
             lockdown: status.lockdown,
             kernel_lockdown: lockdown::of_kernel(),
         }
+    }
+
+    fn other(set: SetStatus) -> KernelSet {
+        let SetStatus { name, programs, full, namespaces, .. } = set;
+        KernelSet { name, programs, full, namespaces }
     }
 
     /// The events of the profile `full` whose hook this kernel lacks, by name.
@@ -92,7 +124,7 @@ mod with_kernel {
     ///
     /// # Errors
     ///
-    /// Namespaces run, or the kernel refuses; nothing is locked then.
+    /// Namespaces run, of whatever set, or the kernel refuses; nothing is locked then.
     pub fn begin_lockdown() -> Result<(), KernelError> {
         lockdown::begin()
     }
@@ -107,11 +139,11 @@ mod with_kernel {
         if profile == Profile::Full { full_programs::load() } else { Ok(()) }
     }
 
-    /// Detaches and removes the programs.
+    /// Detaches and removes every set of programs that no namespace uses.
     ///
     /// # Errors
     ///
-    /// Namespaces still run under them.
+    /// Namespaces still run under some; says under which.
     pub fn unload() -> Result<(), KernelError> {
         programs::unload()
     }
@@ -135,10 +167,13 @@ mod without_kernel {
             built_in: false,
             active: false,
             security_modules: String::new(),
+            own_set: String::new(),
+            pins: PathBuf::new(),
             programs: Vec::new(),
             full: false,
             missing_hooks: Vec::new(),
-            namespaces: 0,
+            namespaces: Some(0),
+            other_sets: Vec::new(),
             lockdown: false,
             kernel_lockdown: None,
         }

@@ -46,6 +46,7 @@ pub(crate) fn parts() -> Vec<Part> {
         kernel_corpus(),
         kernel_attacks(),
         kernel_lockdown(),
+        kernel_upgrade(),
     ];
     // First what the rest is built with.
     std::iter::once(packages()).chain(lint::parts()).chain(own).collect()
@@ -491,6 +492,22 @@ fn kernel_lockdown() -> Part {
         lane: Lane::Main,
         needs: vec![Need::Asked("it takes many minutes of emulation"), Need::Root],
         steps: [quixote, run, parser].map(words).into(),
+    }
+}
+
+fn kernel_upgrade() -> Part {
+    let other = "sh conformance/build_other_programs.sh";
+    let quixote = "cargo build --release --package quixote";
+    let run = "cargo xtask vm --cpus 1 --timeout 6000 --kernel 6.1 --kernel 6.12 -- \
+               /usr/bin/python3 conformance/run_kernel_upgrade.py";
+    Part {
+        name: "kernel-upgrade",
+        about: "two builds with different programs on one kernel: namespaces live through the upgrade, and reach nothing of the other",
+        limit: Duration::from_secs(4 * 3600),
+        required: false,
+        lane: Lane::Main,
+        needs: vec![Need::Asked("it takes many minutes of emulation"), Need::Root],
+        steps: [other, quixote, run].map(words).into(),
     }
 }
 

@@ -12,9 +12,9 @@ Examples:
   quixote kernel status            is BPF LSM active, what is loaded, who uses it
   quixote kernel load              load now, so that the first run does not have to
   quixote kernel load --lockdown   and lock root outside out, until the next boot
-  quixote kernel unload            take them away again, when no namespace runs")]
+  quixote kernel unload            take them away again, those of other builds too, when no namespace runs")]
 pub(crate) enum KernelCommand {
-    /// Say what is loaded, and how many namespaces run under it
+    /// Say what is loaded, of this and other builds of quixote, and how many namespaces run under it
     #[command(after_help = "Examples:\n  quixote kernel status\n  quixote kernel status --json")]
     Status(KernelArguments),
     /// Load, attach and pin the programs; a run with `--source kernel` does so too
@@ -24,7 +24,7 @@ Examples:
   quixote kernel load --lockdown
   quixote kernel load --lockdown --profile full")]
     Load(LoadArguments),
-    /// Detach and remove the programs; refused while namespaces run, and under a lockdown
+    /// Detach and remove the programs, of other builds too; those under which namespaces run stay, and all under a lockdown
     #[command(after_help = "Examples:\n  quixote kernel unload\n  quixote kernel unload --json")]
     Unload(KernelArguments),
 }

@@ -62,15 +62,18 @@ fn report(status: &KernelStatus) -> String {
     let mut text = String::new();
     let active = if status.active { "active" } else { "not active" };
     let _ = writeln!(text, "BPF LSM is {active} (security modules: {})", status.security_modules);
-    match status.programs.len() {
-        0 => text.push_str("no programs are loaded\n"),
-        count => {
-            let programs = output::counted(count, "attached program");
-            let namespaces = output::counted(status.namespaces, "namespace");
-            let _ = writeln!(text, "{programs}, {namespaces}");
-            let full = if status.full { "judged where asked for" } else { "not loaded" };
-            let _ = writeln!(text, "events of the profile 'full': {full}");
-        }
+    if status.programs.is_empty() {
+        let of = if status.other_sets.is_empty() { "" } else { " of this quixote" };
+        let _ = writeln!(text, "no programs{of} are loaded");
+    } else {
+        let used = usage(&status.programs, status.namespaces);
+        let _ = writeln!(text, "{used} (set {})", status.own_set);
+        let full = if status.full { "judged where asked for" } else { "not loaded" };
+        let _ = writeln!(text, "events of the profile 'full': {full}");
+    }
+    for set in &status.other_sets {
+        let used = usage(&set.programs, set.namespaces);
+        let _ = writeln!(text, "of another quixote: {used} (set {})", set.name);
     }
     if !status.missing_hooks.is_empty() {
         let missing = status.missing_hooks.join(", ");
@@ -81,6 +84,13 @@ fn report(status: &KernelStatus) -> String {
         text.push_str(kernel_itself(status.kernel_lockdown.as_deref()));
     }
     text
+}
+
+/// How many programs, and who uses them.
+fn usage(programs: &[String], namespaces: Option<usize>) -> String {
+    let programs = output::counted(programs.len(), "attached program");
+    let namespaces = namespaces.map(|count| output::counted(count, "namespace"));
+    format!("{programs}, {}", namespaces.unwrap_or_else(|| "namespaces unknown".into()))
 }
 
 /// What is left to root if the kernel can be changed.

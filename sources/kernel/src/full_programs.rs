@@ -1,6 +1,6 @@
 //! The programs for the events of the profile `full`: loaded when the first namespace wants them.
 //!
-//! They use the maps of the set that is pinned already, and stay attached until all is unloaded:
+//! They use the maps of this program's set, which is pinned already, and stay attached until all is unloaded:
 //! detaching under running tasks is what some kernels do not bear. A hook that the kernel lacks is
 //! left out, and [`missing`] names its event.
 
@@ -15,12 +15,13 @@ use libbpf_rs::skel::SkelBuilder;
 use tsem::EventKind;
 use tsem::Profile;
 
+use crate::lock::Locked;
 use crate::lockdown;
 use crate::lockdown::LockdownError;
+use crate::making;
 use crate::programs;
 use crate::programs::KernelError;
-use crate::programs::full_links_dir;
-use crate::programs::maps_dir;
+use crate::sets::Set;
 
 #[allow(
     missing_docs,
@@ -48,15 +49,20 @@ fn has_hook(btf: &Btf<'_>, hook: &str) -> bool {
     btf.type_by_name::<types::Func<'_>>(&format!("bpf_lsm_{hook}")).is_some()
 }
 
-/// Loads, attaches and pins the programs beside those that all namespaces share.
+/// Loads, attaches and pins the programs beside those that all namespaces share, and these where they are not.
 ///
 /// # Errors
 ///
-/// Those are not loaded, the kernel refuses, or a lockdown does. No program of this set is attached
+/// The kernel refuses, or a lockdown does. No program of this set is attached
 /// then.
 pub fn load() -> Result<(), KernelError> {
-    let _locked = programs::lock()?;
-    if full_links_dir().exists() {
+    load_under(&mut programs::lock()?)
+}
+
+pub(crate) fn load_under(locked: &mut Locked) -> Result<(), KernelError> {
+    programs::load_under(locked)?;
+    let own = Set::own();
+    if own.full_links().exists() {
         return Ok(());
     }
     if lockdown::is_on() {
@@ -65,19 +71,19 @@ pub fn load() -> Result<(), KernelError> {
     let mut storage = MaybeUninit::<OpenObject>::uninit();
     let open = skeleton::FullSkelBuilder::default().open(&mut storage);
     let mut open = open.map_err(KernelError::Refused)?;
-    share_maps(open.open_object_mut())?;
+    share_maps(open.open_object_mut(), &own)?;
     leave_out(open.open_object_mut())?;
+    making::make_maps(open.open_object(), locked)?;
     let mut skeleton = open.load().map_err(KernelError::Refused)?;
-    programs::claim_maps(skeleton.object_mut())?;
-    programs::attach_all(skeleton.object_mut(), &full_links_dir())
+    programs::attach_all(skeleton.object_mut(), &own.full_links(), || Ok(()))
 }
 
 /// All maps are those of the other set, but for the constants.
-fn share_maps(object: &mut OpenObject) -> Result<(), KernelError> {
+fn share_maps(object: &mut OpenObject, own: &Set) -> Result<(), KernelError> {
     for mut map in object.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
         if !name.contains('.') {
-            let shared = map.reuse_pinned_map(maps_dir().join(&name));
+            let shared = map.reuse_pinned_map(own.maps().join(&name));
             shared.map_err(|source| KernelError::Map { name, source })?;
         }
     }

@@ -34,7 +34,6 @@ use crate::foretelling;
 use crate::full_programs;
 use crate::lockdown;
 use crate::lockdown::LockdownError;
-use crate::maps::Maps;
 use crate::model::Known;
 use crate::namespace::Namespace;
 use crate::namespace::NamespaceCounts;
@@ -136,10 +135,12 @@ impl Launch {
     ///
     /// The kernel source cannot be used, no namespace is free, or there is no lockdown to shield it.
     pub fn prepare(self) -> Result<Prepared, LaunchError> {
-        programs::load()?;
+        let mut locked = programs::lock()?;
         let full = self.profile == Profile::Full;
         if full {
-            full_programs::load()?;
+            full_programs::load_under(&mut locked)?;
+        } else {
+            programs::load_under(&mut locked)?;
         }
         if self.shield && !lockdown::is_on() {
             return Err(KernelError::from(LockdownError::NotOn).into());
@@ -155,7 +156,7 @@ impl Launch {
             full,
             patience: PATIENCE,
         };
-        let namespace = Namespace::take(Maps::open()?, &plan)?;
+        let namespace = Namespace::take(&mut locked, &plan)?;
         Ok(Prepared { launch: self, namespace })
     }
 }

@@ -25,10 +25,13 @@ use libbpf_rs::skel::OpenSkel;
 use libbpf_rs::skel::Skel;
 use libbpf_rs::skel::SkelBuilder;
 
+use crate::lock::Locked;
+use crate::making;
 use crate::programs;
-use crate::programs::DIRECTORY;
+use crate::programs::Kept;
 use crate::programs::KernelError;
 use crate::programs::io as cannot_use;
+use crate::sets::Set;
 use copies::Copy;
 pub use enter::enter;
 pub use enter::outer_program;
@@ -44,9 +47,8 @@ pub(crate) mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/lockdown.skel.rs"));
 }
 
-/// The rename from the first to the second is what begins the lockdown (`pinned.bpf.c`).
+/// Its rename to the set's `lockdown` is what begins the lockdown (`pinned.bpf.c`).
 const BEGINS: &str = "lockdown-begins";
-const LOCKED: &str = "lockdown";
 const KERNELS_OWN: &str = "/sys/kernel/security/lockdown";
 
 /// The lockdown cannot begin, or does not allow something.
@@ -56,6 +58,12 @@ pub enum LockdownError {
     /// It is on.
     #[error("the kernel source is locked down: only a reboot ends that")]
     UntilReboot,
+    /// It is on, with a set of programs that is not this program's.
+    #[error(
+        "the programs {0} of another quixote are locked down, and no others can be loaded: \
+         use the quixote that began the lockdown, or reboot"
+    )]
+    OtherPrograms(String),
     /// We are not where the machine's first process is.
     #[error(
         "a lockdown has to begin in the mount namespace of the machine's first process; this is another"
@@ -93,7 +101,27 @@ pub enum LockdownError {
 
 /// Whether it has begun.
 pub fn is_on() -> bool {
-    Path::new(DIRECTORY).join(LOCKED).exists()
+    holder().is_some()
+}
+
+/// Whether it has begun with this program's set.
+pub(crate) fn is_own() -> bool {
+    Set::own().lockdown().exists()
+}
+
+/// The set that it has begun with; no other can be loaded.
+fn holder() -> Option<Set> {
+    Set::all().into_iter().find(|set| set.lockdown().exists())
+}
+
+/// # Errors
+///
+/// It is on with another set than this program's.
+pub(crate) fn check_whose() -> Result<(), LockdownError> {
+    match holder().filter(|set| !set.is_own()) {
+        Some(other) => Err(LockdownError::OtherPrograms(other.name())),
+        None => Ok(()),
+    }
 }
 
 /// What the kernel's own lockdown is at: `none`, `integrity` or `confidentiality`; `None` where it has none.
@@ -108,27 +136,26 @@ pub fn of_kernel() -> Option<String> {
 
 /// Loads the programs where they are not, and begins the lockdown, unless it is on.
 ///
-/// Those of the profile `full` are held too if they are loaded before; afterwards they cannot be.
+/// Those of the profile `full` are held too if they are loaded before; afterwards they cannot be. Sets of other builds are
+/// taken away: they would not be held.
 ///
 /// # Errors
 ///
 /// Namespaces run, this is another mount namespace than the first process's, the copies of this program cannot be
 /// made, or the kernel refuses. Nothing is locked then.
 pub fn begin() -> Result<(), KernelError> {
-    programs::load()?;
-    let _locked = programs::lock()?;
+    let mut locked = programs::lock()?;
+    programs::load_under(&mut locked)?;
     if is_on() {
         return Ok(());
     }
     check_mounts()?;
-    if let count @ 1.. = programs::running()? {
-        return Err(KernelError::InUse(count));
-    }
+    check_unused(&mut locked)?;
     let copies = copies::make()?;
-    let making = Path::new(DIRECTORY).join(BEGINS);
+    let making = Set::own().directory().join(BEGINS);
     let _ = fs::remove_dir_all(&making);
     fs::create_dir(&making).map_err(cannot_use(&making))?;
-    load_and_begin(&copies, &making).inspect_err(|_| {
+    load_and_begin(&locked, &copies, &making).inspect_err(|_| {
         let _ = fs::remove_dir_all(&making);
         copies::remove();
     })
@@ -142,24 +169,35 @@ fn check_mounts() -> Result<(), LockdownError> {
     if of("self")? == of("1")? { Ok(()) } else { Err(LockdownError::OtherMounts) }
 }
 
-fn load_and_begin(copies: &[Copy], making: &Path) -> Result<(), KernelError> {
+/// No namespace may run, whatever set it is of.
+fn check_unused(locked: &mut Locked) -> Result<(), KernelError> {
+    let own = Set::own();
+    let mut kept = programs::remove_unused(locked, |set| !set.is_own());
+    match own.namespaces()? {
+        0 => {}
+        count => kept.push(Kept { set: own.name(), namespaces: Ok(count) }),
+    }
+    if kept.is_empty() { Ok(()) } else { Err(KernelError::Stay(kept)) }
+}
+
+fn load_and_begin(locked: &Locked, copies: &[Copy], making: &Path) -> Result<(), KernelError> {
+    let own = Set::own();
     let mut storage = MaybeUninit::<OpenObject>::uninit();
     let mut open = skeleton::LockdownSkelBuilder::default()
         .open(&mut storage)
         .map_err(KernelError::Refused)?;
     choose_by_kernel(&mut open)?;
-    share_maps(&mut open)?;
+    share_maps(&mut open, &own)?;
+    making::make_maps(open.open_object(), locked)?;
     let mut loaded = open.load().map_err(KernelError::Refused)?;
     record_copies(loaded.object(), copies)?;
-    programs::claim_maps(loaded.object_mut())?;
     programs::attach_into(loaded.object_mut(), making)?;
-    claim_programs(loaded.object(), &programs::links_dir())?;
-    if programs::full_links_dir().exists() {
-        claim_programs(loaded.object(), &programs::full_links_dir())?;
+    claim_programs(loaded.object(), &own.links())?;
+    if own.full_links().exists() {
+        claim_programs(loaded.object(), &own.full_links())?;
     }
     claim_programs(loaded.object(), making)?;
-    let locked = Path::new(DIRECTORY).join(LOCKED);
-    fs::rename(making, &locked).map_err(cannot_use(locked))
+    fs::rename(making, own.lockdown()).map_err(cannot_use(own.lockdown()))
 }
 
 /// Hooks that a kernel has under another name, or with other arguments.
@@ -179,8 +217,8 @@ pub(crate) fn choose_by_kernel(
 }
 
 /// Those of the first set of programs.
-fn share_maps(open: &mut skeleton::OpenLockdownSkel<'_>) -> Result<(), KernelError> {
-    let path = |name: &str| programs::maps_dir().join(name);
+fn share_maps(open: &mut skeleton::OpenLockdownSkel<'_>, own: &Set) -> Result<(), KernelError> {
+    let path = |name: &str| own.maps().join(name);
     let failed = |name: &'static str| move |source| KernelError::Map { name: name.into(), source };
     open.maps.tasks.reuse_pinned_map(path("tasks")).map_err(failed("tasks"))?;
     open.maps.namespaces.reuse_pinned_map(path("namespaces")).map_err(failed("namespaces"))?;

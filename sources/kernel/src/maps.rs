@@ -4,8 +4,8 @@ use std::os::fd::AsFd;
 
 use libbpf_rs::MapHandle;
 
-use crate::programs;
 use crate::programs::KernelError;
+use crate::sets::Set;
 use crate::shared_memory::SharedMemory;
 
 /// Handles of the pinned maps.
@@ -27,13 +27,10 @@ pub(crate) struct Maps {
 
 impl Maps {
     /// # Errors
-    /// If the programs are not loaded.
+    /// If this program's set is not loaded.
     pub(crate) fn open() -> Result<Self, KernelError> {
-        let open = |name: &str| {
-            let path = programs::maps_dir().join(name);
-            MapHandle::from_pinned_path(&path)
-                .map_err(|source| KernelError::Map { name: name.into(), source })
-        };
+        let own = Set::own();
+        let open = |name: &str| own.map(name);
         let namespaces = open("namespaces")?;
         Ok(Self {
             namespaces: SharedMemory::of(namespaces.as_fd()).map_err(KernelError::Memory)?,

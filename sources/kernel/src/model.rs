@@ -10,6 +10,7 @@ use libbpf_rs::MapType;
 use libbpf_rs::libbpf_sys;
 use tsem::Digest;
 
+use crate::lock::Locked;
 use crate::maps::Maps;
 use crate::namespace::failed;
 use crate::programs::KernelError;
@@ -36,15 +37,17 @@ pub(crate) struct Model {
 
 impl Model {
     /// Makes the map; it is in force once [`Model::enter`] has been called.
-    pub(crate) fn make(known: &[Known]) -> Result<Self, KernelError> {
+    pub(crate) fn make(known: &[Known], locked: &Locked) -> Result<Self, KernelError> {
         let options = libbpf_sys::bpf_map_create_opts {
             sz: size_of::<libbpf_sys::bpf_map_create_opts>() as u64,
             map_flags: libbpf_sys::BPF_F_RDONLY_PROG,
             ..Default::default()
         };
         let room = known.len().max(1) as u32;
-        let map = MapHandle::create(MapType::Hash, Some("quixote_model"), 32, 1, room, &options)
-            .map_err(failed("model"))?;
+        let name = Some("quixote_model");
+        let map = locked.make_map(|| {
+            MapHandle::create(MapType::Hash, name, 32, 1, room, &options).map_err(failed("model"))
+        })?;
         for each in known {
             let how = if each.exact { wire::KNOWN_EXACTLY } else { wire::KNOWN };
             let (key, value) = (&each.coefficient.0, &[how]);
@@ -58,18 +61,13 @@ impl Model {
 
     /// Puts it in the place of what the slot has.
     pub(crate) fn enter(&self, maps: &Maps, slot: u32) -> Result<(), KernelError> {
-        let id = self.map.info().map_err(failed("model"))?.info.id;
-        let own = maps.protected.update(&id.to_ne_bytes(), &[1], MapFlags::ANY);
-        own.map_err(failed("own_maps"))?;
         let fd = self.map.as_fd().as_raw_fd().to_ne_bytes();
         maps.models.update(&slot.to_ne_bytes(), &fd, MapFlags::ANY).map_err(failed("models"))
     }
 
-    /// It is in force nowhere any more.
-    pub(crate) fn left(&self, maps: &Maps) {
-        if let Ok(info) = self.map.info() {
-            let _ = maps.protected.delete(&info.info.id.to_ne_bytes());
-        }
+    /// The kernel's number of its map.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.map.info().ok().map(|map| map.info.id)
     }
 
     pub(crate) fn has(&self, coefficient: &Digest) -> bool {

@@ -20,10 +20,11 @@ use tsem::ProcessId;
 use tsem::TaskIdentity;
 
 use crate::launch::OnOrphaned;
+use crate::lock::Locked;
 use crate::maps::Maps;
 use crate::model::Known;
 use crate::model::Model;
-use crate::programs;
+use crate::neighbours;
 use crate::programs::KernelError;
 use crate::sys;
 use crate::wire;
@@ -89,14 +90,13 @@ pub(crate) struct Namespace {
 
 /// Whether nobody uses a slot: an orphan's is free when its last task is gone.
 pub(crate) fn is_free(maps: &Maps, slot: u32) -> bool {
-    const ORPHANED: u32 = 1;
     let word = |at| maps.namespaces.word(slot, at).load(Ordering::Acquire);
     let live = maps.namespaces.long(slot, at::LIVE).load(Ordering::Acquire) as i64;
-    word(at::MODE) == 0 || word(at::FLAGS) & ORPHANED != 0 && live <= 0
+    wire::is_unused(word(at::MODE), word(at::FLAGS), live)
 }
 
 /// Removes what an orphan has left, whose orchestrator could not.
-fn clear_out(maps: &Maps, slot: u32) {
+fn clear_out(maps: &Maps, slot: u32, locked: &Locked) {
     for map in [&maps.foretold, &maps.untrusted] {
         // All first: whoever looks for the one after a key that is gone begins anew.
         let left: Vec<_> = map.keys().filter(|key| wire::slot_of(key) == Some(slot)).collect();
@@ -107,38 +107,43 @@ fn clear_out(maps: &Maps, slot: u32) {
     // Seen from here, these maps of maps hold their ids.
     for map in [&maps.rings, &maps.models] {
         if let Ok(Some(id)) = map.lookup(&slot.to_ne_bytes(), MapFlags::ANY) {
-            let _ = maps.protected.delete(&id);
+            locked.forget_orphan(&id);
             let _ = map.delete(&slot.to_ne_bytes());
         }
     }
 }
 
+/// One that no namespace of any set reaches.
+fn make_ring(locked: &Locked, size: u32) -> Result<MapHandle, KernelError> {
+    let options = libbpf_rs::libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_rs::libbpf_sys::bpf_map_create_opts>() as u64,
+        ..Default::default()
+    };
+    let name = Some("quixote_ring");
+    locked.make_map(|| {
+        MapHandle::create(MapType::RingBuf, name, 0, 0, size, &options).map_err(failed("ring"))
+    })
+}
+
 impl Namespace {
-    pub(crate) fn take(maps: Maps, plan: &Plan<'_>) -> Result<Self, KernelError> {
-        let _locked = programs::lock()?;
+    /// The set is loaded, and stays that: who removes it needs the lock as well.
+    pub(crate) fn take(locked: &mut Locked, plan: &Plan<'_>) -> Result<Self, KernelError> {
+        let maps = Maps::open()?;
         let slot = (0..SLOTS).find(|slot| is_free(&maps, *slot)).ok_or(KernelError::Full)?;
         if maps.namespaces.word(slot, at::MODE).load(Ordering::Acquire) != 0 {
-            clear_out(&maps, slot);
+            clear_out(&maps, slot, locked);
         }
-        let options = libbpf_rs::libbpf_sys::bpf_map_create_opts {
-            sz: size_of::<libbpf_rs::libbpf_sys::bpf_map_create_opts>() as u64,
-            ..Default::default()
-        };
-        let size = if plan.full { RING_SIZE_FULL } else { RING_SIZE };
-        let ring = MapHandle::create(MapType::RingBuf, Some("quixote_ring"), 0, 0, size, &options)
-            .map_err(failed("ring"))?;
+        let ring = make_ring(locked, if plan.full { RING_SIZE_FULL } else { RING_SIZE })?;
         let fd = ring.as_fd().as_raw_fd().to_ne_bytes();
         maps.rings.update(&slot.to_ne_bytes(), &fd, MapFlags::ANY).map_err(failed("rings"))?;
-        let id = ring.info().map_err(failed("ring"))?.info.id;
-        let own = maps.protected.update(&id.to_ne_bytes(), &[1], MapFlags::ANY);
-        own.map_err(failed("own_maps"))?;
         maps.namespaces.clear(slot);
         clear_tally(&maps, slot)?;
         let generation =
             maps.namespaces.word(slot, at::GENERATION).fetch_add(1, Ordering::AcqRel) + 1;
-        let (full, models) = (plan.full, Mutex::new(vec![Model::make(plan.known)?]));
+        let (full, models) = (plan.full, Mutex::new(vec![Model::make(plan.known, locked)?]));
         let namespace = Self { maps, ring, slot, generation, full, models };
         namespace.fill(plan)?;
+        locked.stay_out_of_reach();
         Ok(namespace)
     }
 
@@ -246,7 +251,8 @@ impl Namespace {
     ///
     /// The kernel has no room for it; the one before stays in force.
     pub(crate) fn replace_model(&self, known: &[Known]) -> Result<(), KernelError> {
-        let model = Model::make(known)?;
+        // Other sets have to know its map.
+        let model = Model::make(known, &Locked::wait()?)?;
         let mut models = self.models();
         model.enter(&self.maps, self.slot)?;
         let flags = self.maps.namespaces.word(self.slot, at::FLAGS);
@@ -263,6 +269,12 @@ impl Namespace {
 
     fn models(&self) -> MutexGuard<'_, Vec<Model>> {
         self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Of the maps that are this namespace's own.
+    fn map_ids(&self) -> impl Iterator<Item = u32> {
+        let models: Vec<_> = self.models().iter().filter_map(Model::id).collect();
+        self.ring.info().ok().map(|ring| ring.info.id).into_iter().chain(models)
     }
 
     /// Nothing of this process is allowed without asking from now on.
@@ -327,12 +339,13 @@ impl Drop for Namespace {
             return;
         }
         let _ = self.maps.models.delete(&self.slot.to_ne_bytes());
-        self.models().iter().for_each(|model| model.left(&self.maps));
         let _ = self.maps.orchestrators.delete(&std::process::id().to_ne_bytes());
         let _ = self.maps.rings.delete(&self.slot.to_ne_bytes());
-        if let Ok(info) = self.ring.info() {
-            let _ = self.maps.protected.delete(&info.info.id.to_ne_bytes());
+        let ids: Vec<_> = self.map_ids().collect();
+        for id in &ids {
+            let _ = self.maps.protected.delete(&id.to_ne_bytes());
         }
+        neighbours::forget_namespace(std::process::id(), &ids);
         self.set(at::MODE, 0);
     }
 }

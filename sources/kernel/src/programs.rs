@@ -1,18 +1,14 @@
-//! The one fixed set of programs: loaded once, pinned, shared by all namespaces.
+//! The one fixed set of programs: loaded once, pinned, shared by all namespaces of builds with these programs.
 //!
-//! They lie in a directory of bpffs that carries the version of what they exchange with
-//! orchestrators, so that two versions of Quixote do not mistake each other's.
+//! Other builds have sets of their own beside it ([`crate::sets`]).
 
 use std::fs;
-use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::path::PathBuf;
 
 use libbpf_rs::MapCore;
-use libbpf_rs::MapFlags;
 use libbpf_rs::Object;
 use libbpf_rs::OpenObject;
 use libbpf_rs::btf::Btf;
@@ -22,11 +18,12 @@ use libbpf_rs::skel::Skel;
 use libbpf_rs::skel::SkelBuilder;
 
 use crate::full_programs;
+use crate::lock::Locked;
 use crate::lockdown;
 use crate::lockdown::LockdownError;
-use crate::maps::Maps;
-use crate::namespace;
-use crate::sys;
+use crate::making;
+use crate::neighbours::Neighbour;
+use crate::sets::Set;
 use crate::sys::Errno;
 use crate::wire::SLOTS;
 
@@ -41,8 +38,7 @@ pub(crate) mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/main.skel.rs"));
 }
 
-const BPFFS: &str = "/sys/fs/bpf";
-pub(crate) const DIRECTORY: &str = "/sys/fs/bpf/quixote-2";
+pub(crate) const BPFFS: &str = "/sys/fs/bpf";
 const LSM_LIST: &str = "/sys/kernel/security/lsm";
 
 /// The kernel source cannot be used.
@@ -88,12 +84,36 @@ pub enum KernelError {
     /// All slots are taken.
     #[error("there are {SLOTS} namespaces already")]
     Full,
-    /// Namespaces still run.
-    #[error("{0} namespaces still run under the programs")]
-    InUse(usize),
+    /// Sets that are not taken away.
+    #[error("these programs stay: {}", tell(.0))]
+    Stay(Vec<Kept>),
+    /// A set that others have loaded, and of another kind than all that this program knows.
+    #[error("the programs {0} of another quixote are none that this one knows how to deal with")]
+    UnknownSet(String),
+    /// More maps were made at the same time than is allowed for.
+    #[error("somebody makes very many BPF maps just now: try again")]
+    Interfered,
     /// The lockdown cannot begin, or forbids it.
     #[error(transparent)]
     Lockdown(#[from] LockdownError),
+}
+
+/// A set of programs that is not taken away, and why.
+#[derive(Debug)]
+pub struct Kept {
+    /// Its name.
+    pub set: String,
+    /// Namespaces that run under it, or why that cannot be told.
+    pub namespaces: Result<usize, Box<KernelError>>,
+}
+
+fn tell(kept: &[Kept]) -> String {
+    let one = |kept: &Kept| match &kept.namespaces {
+        Ok(1) => format!("{}, under which 1 namespace runs", kept.set),
+        Ok(count) => format!("{}, under which {count} namespaces run", kept.set),
+        Err(why) => format!("{}, of which this cannot be told: {why}", kept.set),
+    };
+    kept.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// What is loaded.
@@ -103,28 +123,31 @@ pub struct Status {
     pub active: bool,
     /// The active security modules.
     pub modules: String,
-    /// Programs attached; empty if nothing is loaded.
-    pub programs: Vec<String>,
-    /// Whether those for the events of the profile `full` are among them.
-    pub full: bool,
+    /// The name of the set that is this program's.
+    pub own: String,
+    /// Where it is pinned if it is loaded.
+    pub pins: PathBuf,
     /// The events whose hook this kernel lacks.
     pub missing: Vec<String>,
-    /// Namespaces that run.
-    pub namespaces: usize,
+    /// All sets that are loaded.
+    pub sets: Vec<SetStatus>,
     /// Whether root outside is locked out until the next boot.
     pub lockdown: bool,
 }
 
-pub(crate) fn maps_dir() -> PathBuf {
-    Path::new(DIRECTORY).join("maps")
-}
-
-pub(crate) fn links_dir() -> PathBuf {
-    Path::new(DIRECTORY).join("links")
-}
-
-pub(crate) fn full_links_dir() -> PathBuf {
-    Path::new(DIRECTORY).join("full-links")
+/// A set of programs that is loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it is this program's.
+    pub own: bool,
+    /// Programs attached.
+    pub programs: Vec<String>,
+    /// Whether those for the events of the profile `full` are among them.
+    pub full: bool,
+    /// Namespaces that run under it; `None` where that cannot be told.
+    pub namespaces: Option<usize>,
 }
 
 pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> KernelError {
@@ -144,31 +167,60 @@ pub fn active() -> Result<String, KernelError> {
     if listed { Ok(modules) } else { Err(KernelError::NotActive(modules)) }
 }
 
-/// Loads, attaches and pins the programs, unless they are already.
+/// Loads, attaches and pins the programs, unless they are already. Then takes sets of other builds away that nobody uses.
 ///
 /// # Errors
 ///
-/// BPF LSM is not active, or the kernel refuses. Nothing stays loaded then.
+/// BPF LSM is not active, the kernel refuses, or another build's set is locked down. Nothing of this set stays loaded
+/// then.
 pub fn load() -> Result<(), KernelError> {
+    load_under(&mut lock()?)
+}
+
+/// Waits for the lock, where this program can load or use its programs at all.
+pub(crate) fn lock() -> Result<Locked, KernelError> {
     active()?;
     if !is_bpffs() {
         return Err(KernelError::NoBpffs);
     }
-    let _locked = lock()?;
-    if links_dir().exists() {
-        return Ok(());
-    }
-    fs::create_dir_all(maps_dir()).map_err(io(DIRECTORY))?;
-    load_and_pin().inspect_err(|_| {
-        let _ = fs::remove_dir_all(DIRECTORY);
-    })
+    lockdown::check_whose()?;
+    Locked::wait()
 }
 
-/// Only one at a time loads, unloads or takes a slot.
-pub(crate) fn lock() -> Result<File, KernelError> {
-    let file = File::open(BPFFS).map_err(io(BPFFS))?;
-    sys::lock(file.as_fd()).map_err(|errno| io(BPFFS)(io::Error::from_raw_os_error(errno.0)))?;
-    Ok(file)
+pub(crate) fn load_under(locked: &mut Locked) -> Result<(), KernelError> {
+    let own = Set::own();
+    if own.is_loaded() {
+        return Ok(());
+    }
+    // Somebody may have begun to lock others out while we waited.
+    lockdown::check_whose()?;
+    // What loaders and removers have left that were killed.
+    let kept = remove_unused(locked, |set| !set.is_loaded());
+    if own.directory().exists() {
+        return Err(KernelError::Stay(kept));
+    }
+    own.make_directories()?;
+    load_and_pin(locked).inspect_err(|_| {
+        let _ = locked.remove(&own);
+    })?;
+    locked.add(Neighbour::open(own)?)?;
+    remove_unused(locked, |set| !set.is_own());
+    Ok(())
+}
+
+/// Removes those sets of which it is asked for and that nobody uses. The others that were asked for.
+pub(crate) fn remove_unused(locked: &mut Locked, asked: impl Fn(&Set) -> bool) -> Vec<Kept> {
+    let mut kept = Vec::new();
+    for set in Set::all().into_iter().filter(asked) {
+        let used = set.namespaces().and_then(|count| match count {
+            0 => locked.remove(&set).map(|()| 0),
+            count => Ok(count),
+        });
+        if !matches!(used, Ok(0)) {
+            kept.push(Kept { set: set.name(), namespaces: used.map_err(Box::new) });
+        }
+    }
+    kept
 }
 
 fn is_bpffs() -> bool {
@@ -179,15 +231,20 @@ fn is_bpffs() -> bool {
     })
 }
 
-fn load_and_pin() -> Result<(), KernelError> {
+fn load_and_pin(locked: &Locked) -> Result<(), KernelError> {
+    let own = Set::own();
     let mut storage = MaybeUninit::<OpenObject>::uninit();
     let mut open =
         skeleton::MainSkelBuilder::default().open(&mut storage).map_err(KernelError::Refused)?;
     choose_by_kernel(&mut open)?;
+    let ids = making::make_maps(open.open_object(), locked)?;
     let mut skeleton = open.load().map_err(KernelError::Refused)?;
-    pin_maps(skeleton.object_mut())?;
-    claim_maps(skeleton.object_mut())?;
-    attach_all(skeleton.object_mut(), &links_dir())
+    pin_maps(skeleton.object_mut(), &own.maps())?;
+    let own = Neighbour::open(own)?;
+    ids.into_iter().try_for_each(|id| own.enter_map(id))?;
+    attach_all(skeleton.object_mut(), &own.set.links(), || {
+        locked.neighbours().iter().try_for_each(|other| own.learn_of(other))
+    })
 }
 
 /// Hooks that a kernel does not have, or has with other arguments.
@@ -207,26 +264,32 @@ pub(crate) fn choose_by_kernel(open: &mut skeleton::OpenMainSkel<'_>) -> Result<
     Ok(())
 }
 
-fn pin_maps(object: &mut Object) -> Result<(), KernelError> {
+fn pin_maps(object: &mut Object, directory: &Path) -> Result<(), KernelError> {
     for mut map in object.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
         if !name.contains('.') {
             let failed = |source| KernelError::Map { name: name.clone(), source };
-            map.pin(maps_dir().join(&name)).map_err(failed)?;
+            map.pin(directory.join(&name)).map_err(failed)?;
         }
     }
     Ok(())
 }
 
 /// Links are pinned last, in a directory that appears complete: its presence says that all is
-/// there.
-pub(crate) fn attach_all(object: &mut Object, directory: &Path) -> Result<(), KernelError> {
+/// there, and that `settled` has been done, once all is attached.
+pub(crate) fn attach_all(
+    object: &mut Object,
+    directory: &Path,
+    settled: impl FnOnce() -> Result<(), KernelError>,
+) -> Result<(), KernelError> {
     // A name on bpffs has no dots.
     let mut making = directory.as_os_str().to_owned();
     making.push("-in-the-making");
     let making = PathBuf::from(making);
+    // What a loader has left that was killed.
+    let _ = fs::remove_dir_all(&making);
     fs::create_dir(&making).map_err(io(&making))?;
-    let attached = attach_into(object, &making);
+    let attached = attach_into(object, &making).and_then(|()| settled());
     if attached.is_err() {
         let _ = fs::remove_dir_all(&making);
     }
@@ -247,56 +310,61 @@ pub(crate) fn attach_into(object: &mut Object, directory: &Path) -> Result<(), K
     Ok(())
 }
 
-/// Enters our maps among those that no namespace reaches.
-pub(crate) fn claim_maps(object: &mut Object) -> Result<(), KernelError> {
-    let Some(own) = object.maps().find(|map| map.name() == "own_maps") else { return Ok(()) };
-    for map in object.maps() {
-        let id = map.info().map_err(KernelError::Refused)?.info.id;
-        own.update(&id.to_ne_bytes(), &[1], MapFlags::ANY).map_err(KernelError::Refused)?;
-    }
-    Ok(())
-}
-
 /// What is loaded, and who uses it.
 pub fn status() -> Status {
-    let modules = fs::read_to_string(LSM_LIST).unwrap_or_default().trim().to_string();
-    let directories = [links_dir(), full_links_dir()];
-    let entries = directories.iter().flat_map(fs::read_dir).flatten().flatten();
-    let mut programs: Vec<String> =
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    programs.sort();
     let missing = full_programs::missing().unwrap_or_default();
     Status {
         active: active().is_ok(),
-        modules,
-        programs,
-        full: full_links_dir().exists(),
+        modules: fs::read_to_string(LSM_LIST).unwrap_or_default().trim().to_string(),
+        own: Set::own().name(),
+        pins: Set::own().directory().into(),
         missing: missing.iter().map(|kind| kind.name().into()).collect(),
-        namespaces: running().unwrap_or(0),
+        sets: Set::loaded().iter().map(status_of).collect(),
         lockdown: lockdown::is_on(),
     }
 }
 
-pub(crate) fn running() -> Result<usize, KernelError> {
-    let maps = Maps::open()?;
-    Ok((0..SLOTS).filter(|slot| !namespace::is_free(&maps, *slot)).count())
+fn status_of(set: &Set) -> SetStatus {
+    SetStatus {
+        name: set.name(),
+        own: set.is_own(),
+        programs: set.programs(),
+        full: set.full_links().exists(),
+        namespaces: set.namespaces().ok(),
+    }
 }
 
-/// Detaches and removes the programs.
+/// Detaches and removes the programs: every set that no namespace uses, whichever build's it is.
 ///
 /// # Errors
 ///
-/// Namespaces still run, a lockdown is on, or the pins cannot be removed.
+/// Namespaces still run under some, a lockdown is on, or pins cannot be removed. All others are removed.
 pub fn unload() -> Result<(), KernelError> {
     if lockdown::is_on() {
         return Err(LockdownError::UntilReboot.into());
     }
-    if !Path::new(DIRECTORY).exists() {
+    if Set::all().is_empty() {
         return Ok(());
     }
-    let _locked = lock()?;
-    if let Ok(count @ 1..) = running() {
-        return Err(KernelError::InUse(count));
+    let kept = remove_unused(&mut Locked::wait()?, |_| true);
+    if kept.is_empty() { Ok(()) } else { Err(KernelError::Stay(kept)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_is_named_with_its_reason() {
+        let kept = |set: &str, namespaces| Kept { set: set.into(), namespaces };
+        let stay = KernelError::Stay(vec![
+            kept("3-a", Ok(1)),
+            kept("3-b", Ok(2)),
+            kept("9-c", Err(Box::new(KernelError::UnknownSet("9-c".into())))),
+        ]);
+        let text = stay.to_string();
+        assert!(text.contains("3-a, under which 1 namespace runs; "), "{text}");
+        assert!(text.contains("3-b, under which 2 namespaces run; "), "{text}");
+        assert!(text.contains("9-c, of which this cannot be told: the programs 9-c of"), "{text}");
     }
-    fs::remove_dir_all(DIRECTORY).map_err(io(DIRECTORY))
 }

@@ -12,6 +12,11 @@ pub(crate) const NAMESPACE_SIZE: usize = 192;
 /// Octets of `struct task`.
 pub(crate) const TASK_SIZE: usize = 160;
 
+/// In the map of orchestrators, in place of a slot: of another set of programs.
+pub(crate) const OTHER_SET: [u8; 4] = u32::MAX.to_ne_bytes();
+/// Octets of `struct namespace` that every set of programs of our version has in the same places.
+pub(crate) const KNOWN_TO_ALL: usize = at::LIVE + 8;
+
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MessageType {
@@ -45,6 +50,7 @@ pub(crate) const KNOWN: u8 = 1;
 pub(crate) const KNOWN_EXACTLY: u8 = 2;
 
 /// Bits of the namespace's flags.
+pub(crate) const NAMESPACE_ORPHANED: u32 = 1;
 pub(crate) const NAMESPACE_KILLED: u32 = 2;
 pub(crate) const NAMESPACE_DIGESTS: u32 = 4;
 pub(crate) const NAMESPACE_UNTRUSTS: u32 = 8;
@@ -73,6 +79,19 @@ pub(crate) mod at {
     pub(crate) const DROPPED: usize = 112;
     pub(crate) const UNJUDGED: usize = 120;
     pub(crate) const LATE: usize = 128;
+}
+
+/// Whether nobody uses a slot: an orphan's is free when its last task is gone.
+pub(crate) fn is_unused(mode: u32, flags: u32, live: i64) -> bool {
+    mode == 0 || flags & NAMESPACE_ORPHANED != 0 && live <= 0
+}
+
+/// Whether somebody uses a slot of any set of our version; one that cannot be read is.
+pub(crate) fn is_used(namespace: &[u8]) -> bool {
+    let read = || {
+        Some((word(namespace, at::MODE)?, word(namespace, at::FLAGS)?, long(namespace, at::LIVE)?))
+    };
+    read().is_none_or(|(mode, flags, live)| !is_unused(mode, flags, live as i64))
 }
 
 /// A message of the ring, its cell still encoded.
@@ -237,5 +256,23 @@ mod tests {
         assert!(Message::read(&octets).is_none(), "shorter than it says");
         octets[0] = 8;
         assert!(Message::read(&octets).is_none(), "of no type");
+    }
+
+    #[test]
+    fn a_slot_is_used_until_the_last_task_of_an_orphan_is_gone() {
+        let namespace = |mode: u32, flags: u32, live: i64| {
+            let mut octets = vec![0; NAMESPACE_SIZE];
+            octets[at::MODE..at::MODE + 4].copy_from_slice(&mode.to_ne_bytes());
+            octets[at::FLAGS..at::FLAGS + 4].copy_from_slice(&flags.to_ne_bytes());
+            octets[at::LIVE..at::LIVE + 8].copy_from_slice(&live.to_ne_bytes());
+            octets
+        };
+        assert!(!is_used(&namespace(0, 0, 0)));
+        assert!(is_used(&namespace(3, 0, 0)), "its first task is still to come");
+        assert!(is_used(&namespace(3, NAMESPACE_ORPHANED, 1)));
+        assert!(!is_used(&namespace(3, NAMESPACE_ORPHANED, 0)));
+        let longer = [namespace(3, 0, 1), vec![0; 64]].concat();
+        assert!(is_used(&longer[..]), "with more behind it");
+        assert!(is_used(&longer[..KNOWN_TO_ALL - 1]), "what cannot be read");
     }
 }

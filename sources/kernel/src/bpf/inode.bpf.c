@@ -164,9 +164,13 @@ int BPF_PROG(inode_create, struct inode *dir, struct dentry *dentry, umode_t mod
 SEC("lsm/inode_mkdir")
 int BPF_PROG(inode_mkdir, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
+	int decided;
+
 	MADE(INODE_MKDIR, INODE_MKDIR);
 	put32(a.s, S_IFDIR | (mode & 01777 & ~own_umask()));
-	DECIDE_NOW(INODE_MKDIR);
+	decided = decide_now(a.task, a.s, a.ns, INODE_MKDIR);
+	/* By its name it would pass for a set of programs. */
+	return is_pin(dentry) ? -EPERM : decided;
 }
 
 SEC("lsm.s/inode_mknod")

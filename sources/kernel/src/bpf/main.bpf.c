@@ -51,4 +51,9 @@
 #include "exec.bpf.c"
 #include "system.bpf.c"
 
+#ifdef QUIXOTE_PROGRAMS_SALT
+/* Nothing reads it: with it these are other programs, for a test of how sets live beside each other. */
+const volatile char programs_salt[] = QUIXOTE_PROGRAMS_SALT;
+#endif
+
 char LICENSE[] SEC("license") = "GPL";

@@ -98,15 +98,27 @@ struct {
 	__type(value, struct answer);
 } answers SEC(".maps");
 
+/*
+ * The next two, and what is asserted of the map of namespaces, other sets of programs read and write as well: where
+ * that changes, the version in their names does (sets.rs).
+ */
+_Static_assert(__builtin_offsetof(struct namespace, mode) == 0, "whether a slot is used");
+_Static_assert(__builtin_offsetof(struct namespace, flags) == 8, "whether it is an orphan's");
+_Static_assert(__builtin_offsetof(struct namespace, live) == 80, "how many tasks are in it");
+_Static_assert(NAMESPACE_ORPHANED == 1, "the same");
+
+/* In place of a slot: the process is of another set, or holds the lock. */
+#define OTHER_SET 0xffffffffu
+
 /* Orchestrators by process id, and the slot of each. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SLOTS);
+	__uint(max_entries, 4 * SLOTS);
 	__type(key, __u32);
 	__type(value, __u32);
 } orchestrators SEC(".maps");
 
-/* Our maps, by the kernel's id. */
+/* Our maps, by the kernel's id: 1 where they are of this set, 2 where of another. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4 * SLOTS);

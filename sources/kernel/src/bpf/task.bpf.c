@@ -77,6 +77,10 @@ static __always_inline void orchestrator_ended(__u32 pid)
 
 	if (!slot)
 		return;
+	if (*slot == OTHER_SET) {
+		bpf_map_delete_elem(&orchestrators, &pid);
+		return;
+	}
 	ns = bpf_map_lookup_elem(&namespaces, slot);
 	if (!ns || ns->orchestrator != pid)
 		return;

@@ -18,7 +18,8 @@ const OUTER_LIBRARY_PATH: &str = "QUIXOTE_OUTER_LIBRARY_PATH";
 const OUTER_PROGRAM: &str = "QUIXOTE_OUTER_PROGRAM";
 static OUTER: OnceLock<PathBuf> = OnceLock::new();
 
-/// Executes the copy in place of this program, where a lockdown is on and this is not the copy. Otherwise returns.
+/// Executes the copy in place of this program, where a lockdown is on with its set of programs and this is not the copy.
+/// Otherwise returns.
 ///
 /// To be called before there is a second thread: it changes the environment.
 ///
@@ -30,7 +31,7 @@ pub fn enter() -> io::Result<()> {
         settle_in();
         return Ok(());
     }
-    if !super::is_on() || !sys::is_root() {
+    if !super::is_own() || !sys::is_root() {
         return Ok(());
     }
     let mut words = std::env::args_os();
