@@ -422,6 +422,11 @@ def prepare():
     acts.mount_again()
 
 
+def pins_of(place):
+    """Where the programs of the build under test are pinned."""
+    return Path(json.loads(place.command("kernel", "status", "--json")[1])["pins"])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quixote", type=Path)
@@ -432,7 +437,7 @@ def main():
     quixote = arguments.quixote or next(path for path in built if path.exists())
     prepare()
     ledger, place = Ledger(), Namespaces(quixote.resolve())
-    acts.PINS = Path(json.loads(place.command("kernel", "status", "--json")[1])["pins"])
+    acts.PINS = pins_of(place)
     at_first = set(acts.ids(acts.MAP_GET_NEXT_ID))
     problems = []
     try:

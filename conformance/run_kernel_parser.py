@@ -129,7 +129,7 @@ def reach(ledger, setting, parsers, parser, known):
     lockdown.on_process(ledger, parsers.place, setting, pid, known["address"], BUT)
     ledger.attempt(setting, "opening /proc/PID/ns/net", acts.open_namespace, pid)
     ledger.attempt(setting, "a probe in its code", acts.probe_process, pid, *known["code"])
-    ledger.attempt(setting, "opening the pinned map of models", lambda: os.close(acts.open_pin(acts.PINS / "maps" / "model")))
+    ledger.attempt(setting, "opening the pinned map of models", lambda: os.close(acts.open_pin(acts.PINS / "maps" / "models")))
     lockdown.on_kernel(ledger, setting, parsers.place.quixote)
 
 
@@ -197,6 +197,7 @@ def main():
     lockdown.prepare()
     ledger, problems = lockdown.Ledger(), []
     parsers = Parsers(lockdown.Namespaces(quixote.resolve()))
+    acts.PINS = lockdown.pins_of(parsers.place)
     try:
         parsers.prepare()
         problems.extend(in_the_open(ledger, parsers))
