@@ -7,9 +7,10 @@ set -eu
 quixote=$PWD/${1:-target/release/quixote}
 [ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
 folder=$(mktemp -d)
+# The kernel keeps the digests of its files; of the root's file system the orchestrator is asked at every exec.
+mount -t tmpfs agent "$folder"
 cd "$folder"
 export HOME="$folder" XDG_RUNTIME_DIR="$folder" PATH=/usr/sbin:/usr/bin:/sbin:/bin
-# What runs lies on a tmpfs, whose digests are kept; of the root's file system the orchestrator is asked.
 mkdir bin
 for program in sh cat mkdir mv rm sleep; do cp /bin/busybox "bin/$program"; done
 

@@ -67,6 +67,8 @@ fn a_running_agent_is_not_dumpable_and_has_no_new_privileges() {
     assert!(status.contains("Seccomp:\t2"), "{status}");
     let owner = std::fs::metadata(format!("/proc/{}/environ", agent.id())).unwrap();
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&owner), 0, "procfs gives it to root");
-    drop(ours);
+    // To its end, or the agent would write to nobody.
+    ours.shutdown(std::net::Shutdown::Write).unwrap();
+    std::io::Read::read_to_end(&mut ours, &mut Vec::new()).unwrap();
     assert!(agent.wait().unwrap().success());
 }

@@ -307,7 +307,7 @@ struct telling {
 	struct scratch *s;
 	struct namespace *ns;
 	__u64 until;
-	int told;
+	__u32 outcome;
 };
 
 /* Until the ring has room: reading a task's memory may reschedule. */
@@ -317,9 +317,18 @@ static long try_to_send(__u32 index, struct telling *t)
 	__u64 nothing;
 
 	/* Not called, since the stack of the whole chain is small. */
-	t->told = !put_on_ring(t->task, t->s, t->ns);
-	if (t->told || is_dying(current) || bpf_ktime_get_ns() > t->until)
+	if (!put_on_ring(t->task, t->s, t->ns)) {
+		t->outcome = OUTCOME_ANSWERED;
 		return 1;
+	}
+	if (is_dying(current)) {
+		t->outcome = OUTCOME_KILLED;
+		return 1;
+	}
+	if (bpf_ktime_get_ns() > t->until) {
+		t->outcome = OUTCOME_LATE;
+		return 1;
+	}
 	bpf_copy_from_user_task(&nothing, 8, (void *)8, current, 0);
 	return 0;
 }
@@ -337,9 +346,10 @@ static __noinline int allow_known(struct task *task, struct scratch *s, struct n
 	t.until = bpf_ktime_get_ns() + ns->patience_ns;
 	write_message(task, s, MESSAGE_TOLD, kind);
 	bpf_loop(POLLS_MAX, try_to_send, &t, 0);
-	if (t.told)
+	if (t.outcome == OUTCOME_ANSWERED)
 		return 0;
-	count(&ns->dropped);
+	if (t.outcome != OUTCOME_KILLED)
+		count(&ns->dropped);
 	count(&ns->denied);
 	return -EPERM;
 }
