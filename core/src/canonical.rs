@@ -41,7 +41,9 @@ pub fn is_hashed_without_rules(cell: &Cell, rules: &Rules, references: &Referenc
         Value::File(file) => {
             is_value_canonical(value)
                 && references.of(file.digest, &file.place.path).is_zero()
-                && (file.digest.is_zero() || rules.want_digest_in(cell, &file.place.path))
+                && (file.digest.is_zero()
+                    || !cell.is_opened_to_use()
+                    || rules.wants_digest(&file.place.path))
         }
         value => is_value_canonical(value),
     };

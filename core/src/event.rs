@@ -47,6 +47,16 @@ pub struct Cell {
     pub values: Vec<Value>,
 }
 
+impl Cell {
+    /// Whether it is a file that is opened for something else than to be executed: its content counts
+    /// only where a rule asks for it. Of what runs or is mapped to run it always does.
+    pub fn is_opened_to_use(&self) -> bool {
+        const EXEC_INTENT: u64 = 256;
+        self.kind == EventKind::FileOpen
+            && !matches!(self.values.get(1), Some(Value::Number(EXEC_INTENT)))
+    }
+}
+
 /// What a source tells an agent: one event that is about to take effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {

@@ -9,7 +9,6 @@ use core::fmt;
 use crate::Address;
 use crate::Cell;
 use crate::Digest;
-use crate::EventKind;
 use crate::File;
 use crate::Pattern;
 use crate::Place;
@@ -85,14 +84,6 @@ impl Rules {
     /// Whether the content of a file that is only read counts.
     pub fn wants_digest(&self, path: &[u8]) -> bool {
         self.digests.iter().any(|pattern| pattern.match_prefix(path).is_some())
-    }
-
-    /// The same within a cell: of what runs or is mapped to run, the content always counts.
-    pub(crate) fn want_digest_in(&self, cell: &Cell, path: &[u8]) -> bool {
-        const EXEC_INTENT: u64 = 256;
-        let opened = cell.kind == EventKind::FileOpen
-            && !matches!(cell.values.get(1), Some(Value::Number(EXEC_INTENT)));
-        !opened || self.wants_digest(path)
     }
 
     /// Whether the model speaks of an event; the profiles build on one another.

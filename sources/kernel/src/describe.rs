@@ -20,8 +20,6 @@ use tsem::encode_coe;
 use crate::wire;
 use crate::wire::Message;
 
-const EXEC_INTENT: u64 = 256;
-
 /// The event of a message.
 pub(crate) fn event(message: &Message<'_>) -> Result<Description, DecodeError> {
     let cell = decode_cell(message.cell)?;
@@ -56,8 +54,7 @@ pub(crate) fn coefficient_agrees(message: &Message<'_>, kind: EventKind) -> bool
 /// Takes the digest of a file that is only opened away, where no rule asks for it. True if the
 /// event is not any more what the kernel wrote down.
 pub(crate) fn drop_unwanted_digest(cell: &mut Cell, wanted: impl Fn(&[u8]) -> bool) -> bool {
-    let opened = cell.kind == EventKind::FileOpen
-        && !matches!(cell.values.get(1), Some(Value::Number(EXEC_INTENT)));
+    let opened = cell.is_opened_to_use();
     let Some(Value::File(file)) = cell.values.first_mut() else { return false };
     if !opened || file.digest.is_zero() || wanted(&file.place.path) {
         return false;
