@@ -9,9 +9,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// More classes than this in one component would only make matching slow.
-const CLASSES_MAX: usize = 8;
-
 /// A set of octets that may stand in for a part of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
@@ -97,6 +94,9 @@ impl fmt::Display for PatternError {
 impl core::error::Error for PatternError {}
 
 impl Pattern {
+    /// So many classes a component has at most: more would only make matching slow.
+    pub const CLASSES_MAX: usize = 8;
+
     /// A pattern of these components, each of them at least one token.
     pub fn new(components: Vec<Vec<Token>>) -> Self {
         Self { components }
@@ -180,7 +180,7 @@ fn parse_component(text: &str) -> Result<Vec<Token>, PatternError> {
         tokens.push(Token::Literal(literal));
     }
     let classes = tokens.iter().filter(|token| matches!(token, Token::Class(..))).count();
-    if classes > CLASSES_MAX { Err(PatternError::TooManyClasses) } else { Ok(tokens) }
+    if classes > Pattern::CLASSES_MAX { Err(PatternError::TooManyClasses) } else { Ok(tokens) }
 }
 
 fn parse_class(text: &str) -> Result<Token, PatternError> {
@@ -214,7 +214,7 @@ fn parse_octet<'a>(text: &'a str, literal: &mut Vec<u8>) -> Result<&'a str, Patt
     Ok(&escape[3..])
 }
 
-/// Whether the tokens match the whole name; at most [`CLASSES_MAX`] backtracking points on names
+/// Whether the tokens match the whole name; at most [`Pattern::CLASSES_MAX`] backtracking points on names
 /// of at most 255 octets.
 fn matches(tokens: &[Token], name: &[u8]) -> bool {
     let Some((first, rest)) = tokens.split_first() else {

@@ -6,6 +6,8 @@
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::SystemTime;
 
 use thiserror::Error;
 use tsem::EncodeError;
@@ -150,6 +152,14 @@ impl Lesson {
         &self.runs
     }
 
+    /// How long to wait before the next run, at most a second: it has to begin in a later second
+    /// than the one in which the last was kept. Names that are made from the time would be the same
+    /// in runs of one second, and no rule be proposed for them.
+    pub fn pause(&self) -> Duration {
+        let kept = std::fs::metadata(runs_path(&self.path)).and_then(|runs| runs.modified());
+        kept.map_or(Duration::ZERO, |kept| until_a_later_second(kept, SystemTime::now()))
+    }
+
     /// Keeps a run that has ended.
     ///
     /// # Errors
@@ -215,6 +225,16 @@ impl Lesson {
     }
 }
 
+fn until_a_later_second(kept: SystemTime, now: SystemTime) -> Duration {
+    let since_epoch = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH);
+    match (since_epoch(kept), since_epoch(now)) {
+        (Ok(kept), Ok(now)) if kept.as_secs() == now.as_secs() => {
+            Duration::from_nanos(1_000_000_000 - u64::from(now.subsec_nanos()))
+        }
+        _ => Duration::ZERO,
+    }
+}
+
 fn remove(path: &Path) -> Result<(), LearnError> {
     match std::fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -255,4 +275,18 @@ pub(crate) fn fresh_header(workload: WorkloadName) -> Header {
 fn kernel_release() -> io::Result<String> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
     Ok(format!("Linux {} {}", release.trim(), std::env::consts::ARCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_run_begins_in_a_later_second() {
+        let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        assert_eq!(until_a_later_second(at(5_200), at(5_900)), Duration::from_millis(100));
+        assert_eq!(until_a_later_second(at(5_000), at(5_000)), Duration::from_secs(1));
+        assert_eq!(until_a_later_second(at(5_900), at(6_000)), Duration::ZERO);
+        assert_eq!(until_a_later_second(at(9_000), at(6_000)), Duration::ZERO, "a clock set back");
+    }
 }

@@ -129,7 +129,8 @@ pub(crate) struct LearnArguments {
     /// Write the model here; learning runs are kept beside it, in MODEL.runs
     #[arg(short, long, value_name = "MODEL", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
-    /// Run the workload so many times
+    /// Run the workload so many times. No run begins in the second in which the one before ended:
+    /// names that are made from the time differ
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) runs: u32,
     /// What to do with the rules that are proposed from what varied between runs

@@ -96,6 +96,7 @@ fn run_all(
         if arguments.runs > 1 && !arguments.run.quiet {
             output::note(&format!("quixote: run {number} of {}\n", arguments.runs));
         }
+        std::thread::sleep(lesson.pause());
         let finished = run_once(arguments, name, lesson, vouching)?;
         lesson.add(&finished).or_fail("")?;
         let interrupted = matches!(finished.exit, Exit::Signal(_));

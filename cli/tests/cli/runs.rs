@@ -209,6 +209,29 @@ fn run_what_varies_is_proposed_shown_and_refused_one_by_one() {
 }
 
 #[test]
+fn run_names_made_from_the_time_are_seen_to_vary() {
+    let sandbox = Sandbox::new();
+    let command = ["--", "sh", "-c", "f=at-$(date +%Y%m%d-%H%M%S).log; : >$f; rm $f"];
+    let learn = || {
+        let learn = ["learn", "-o", "t.model", "--accept-rules", "all", "--json"];
+        let told = sandbox.quixote(&[&learn[..], &command].concat());
+        assert_eq!(told.status, 0, "{}", told.stderr);
+        told.json()["learned"].clone()
+    };
+    learn();
+    let learned = learn();
+    let rules = learned["rules"].as_array().unwrap();
+    assert!(
+        rules[0]["rule"].as_str().unwrap().contains("/at-{digits:8}-{digits:6}.log"),
+        "{learned}"
+    );
+    assert_eq!(learned["convergence"]["outlook"], "identical", "{learned}");
+    let enforce = ["enforce", "t.model", "--allow-unsigned", "--json"];
+    let told = sandbox.quixote(&[&enforce[..], &command].concat());
+    assert_eq!(told.json()["counts"]["violations"], 0, "{}", told.stderr);
+}
+
+#[test]
 fn run_a_namespace_is_listed_while_it_runs() {
     let sandbox = Sandbox::new();
     let mut child = sandbox

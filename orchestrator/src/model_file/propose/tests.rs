@@ -202,7 +202,7 @@ fn short_digests_of_directories_may_come_again() {
 }
 
 #[test]
-fn a_name_by_the_second_is_a_date_and_six_digits() {
+fn a_name_by_the_second_is_any_date_and_time() {
     let archive = |time: &str| {
         let names = ["", ".part", ".sha256"].map(|end| format!("/b/home-20261124-{time}.gz{end}"));
         run(&names.iter().map(String::as_str).collect::<Vec<_>>(), &[])
@@ -210,12 +210,57 @@ fn a_name_by_the_second_is_a_date_and_six_digits() {
     let mut found = proposed(&[archive("134350"), archive("134351"), archive("134353")]);
     found.sort();
     let expected = ["", ".part", ".sha256"]
-        .map(|end| format!("name /b/home-20261124-{{digits:6}}.gz{end} made"));
+        .map(|end| format!("name /b/home-{{digits:8}}-{{digits:6}}.gz{end} made"));
     assert_eq!(found, expected);
     // Two quick runs may share a second.
     let mut shared = proposed(&[archive("134350"), archive("134350"), archive("134353")]);
     shared.sort();
     assert_eq!(shared, expected);
+}
+
+/// Tomorrow's run differs from today's in more than the seconds.
+#[test]
+fn a_time_varies_as_a_whole_with_its_date() {
+    for (one, other, pattern) in [
+        ("20261130-0450", "20261130-0451", "{digits:8}-{digits:4}"),
+        ("20261130T045023Z", "20261130T045024Z", "{digits:8}T{digits:6}Z"),
+        ("20261130045023", "20261130045024", "{digits:14}"),
+        (
+            "2026-11-30T04:50:23",
+            "2026-11-30T04:50:31",
+            "{digits:4}-{digits:2}-{digits:2}T{digits:2}:{digits:2}:{digits:2}",
+        ),
+        (
+            "2026-11-30_04.50.23",
+            "2026-11-30_04.50.24",
+            "{digits:4}-{digits:2}-{digits:2}_{digits:2}.{digits:2}.{digits:2}",
+        ),
+        ("04:50:23", "04:50:24", "{digits:2}:{digits:2}:{digits:2}"),
+        ("20261130-045023.81723", "20261130-045024.994", "{digits:8}-{digits:6}.{digits}"),
+        ("v1-04:50:23-7", "v1-04:50:24-81", "v1-{digits:2}:{digits:2}:{digits:2}-{digits}"),
+        // What varies is no part of the time, or there is none.
+        ("20261130-045023.81723", "20261130-045023.994", "20261130-045023.{digits}"),
+        ("20261330-0450-81723", "20261330-0450-994", "20261330-0450-{digits}"),
+        ("10.20.301", "10.20.302", "10.20.{digits}"),
+    ] {
+        let runs = [one, other].map(|name| run(&[&format!("/b/at-{name}.log")], &[]));
+        assert_eq!(proposed(&runs), [format!("name /b/at-{pattern}.log made")], "{one}");
+    }
+}
+
+/// Nothing is proposed that no model can hold.
+#[test]
+fn a_name_of_more_varying_parts_than_a_pattern_may_have_is_unexplained() {
+    let name = |parts: usize, first: usize| {
+        let numbers: Vec<String> = (first..first + parts).map(|n| (n * 97).to_string()).collect();
+        run(&[&format!("/b/{}", numbers.join("-"))], &[])
+    };
+    assert_eq!(proposed(&[name(8, 11), name(8, 77)]).len(), 1);
+    assert_eq!(proposed(&[name(9, 11), name(9, 77)]), [""; 0]);
+    let timed =
+        |second: u32, rest: &str| run(&[&format!("/b/2026-11-30T04:50:{second}-{rest}")], &[]);
+    let found = proposed(&[timed(23, "812-9431-88123"), timed(24, "7-12001-4")]);
+    assert_eq!(found, ["name /b/2026-11-30T04:50:{digits}-{digits}-{digits}-{digits} made"]);
 }
 
 /// The next number may have a digit more or less.

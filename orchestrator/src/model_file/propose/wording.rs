@@ -5,14 +5,17 @@
 //! values come again in other runs (an extension, an index) is structure and divides the names
 //! into families. [`values`] tells what the values of one part are.
 
+mod clock;
 mod values;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use tsem::Class;
+use tsem::Pattern;
 use tsem::Token;
 
+use self::clock::Piece;
 use self::values::Kind;
 use self::values::Values;
 pub(super) use self::values::is_digest;
@@ -39,7 +42,7 @@ pub(super) struct Cluster<'a> {
     pub(super) tokens: Vec<Token>,
 }
 
-/// A name's parts and the punctuation between them.
+/// A name's parts and the punctuation between them, letters among it that part a time.
 #[derive(Clone, Debug)]
 struct Cut<'a> {
     name: Name<'a>,
@@ -78,13 +81,19 @@ pub(super) fn cluster<'a>(names: &[Name<'a>]) -> (Vec<Cluster<'a>>, Vec<Name<'a>
 }
 
 fn cut(name: Name<'_>) -> Cut<'_> {
-    let within = |octet: &u8| Class::Alnum.contains(*octet);
-    Cut {
-        name,
-        parts: name.text.split(|octet| !within(octet)).collect(),
-        punctuation: name.text.iter().copied().filter(|octet| !within(octet)).collect(),
-        random: BTreeMap::new(),
+    let mut cut = Cut { name, parts: Vec::new(), punctuation: Vec::new(), random: BTreeMap::new() };
+    let clocks = clock::places(name.text);
+    let mut begin = 0;
+    for (at, octet) in name.text.iter().enumerate() {
+        let in_time = || clocks.iter().any(|place| place.contains(&at));
+        if !Class::Alnum.contains(*octet) || (!octet.is_ascii_digit() && in_time()) {
+            cut.parts.push(&name.text[begin..at]);
+            cut.punctuation.push(*octet);
+            begin = at + 1;
+        }
     }
+    cut.parts.push(&name.text[begin..]);
+    cut
 }
 
 /// For each part, the kind of its value in each name.
@@ -126,56 +135,53 @@ fn divide<'a>(group: Vec<Cut<'a>>, kinds: &[Vec<Kind<'a>>], by: usize) -> Vec<Ve
     families.into_values().collect()
 }
 
-/// The pattern of a family; `None` when nothing in it belongs to each run alone.
+/// The pattern of a family; `None` when nothing in it belongs to each run alone, or too much.
 fn pattern(family: &[Cut<'_>], kinds: &[Vec<Kind<'_>>]) -> Option<Vec<Token>> {
     let first = family.first()?;
-    let mut line = Line::default();
-    let (mut varies, mut after_date) = (false, false);
+    let mut pieces = Vec::new();
+    let mut varies = false;
     for (part, kinds) in kinds.iter().enumerate() {
         let values = values_of(family, part);
         varies |= values.vary();
-        let tokens = values.tokens(*kinds.first()?, after_date);
-        for token in tokens {
-            line.push(token);
-        }
-        after_date = values.are_dates();
-        first.punctuation.get(part).into_iter().for_each(|octet| line.literal(&[*octet]));
+        pieces.extend(pieces_of(first.parts[part], values.tokens(*kinds.first()?)));
+        let behind = first.punctuation.get(part).map(|octet| Token::Literal(vec![*octet]));
+        pieces.extend(behind.map(|token| Piece { token, length: 1 }));
     }
-    varies.then(|| line.finish())
+    let names: Vec<&[u8]> = family.iter().map(|cut| cut.name.text).collect();
+    let widened = clock::widen(pieces.clone(), &names);
+    let mut patterns = [widened, pieces].into_iter().map(joined);
+    patterns.find(|tokens| varies && classes(tokens) <= Pattern::CLASSES_MAX)
 }
 
-/// Tokens in a row, neighbouring literals joined.
-#[derive(Default)]
-struct Line {
-    tokens: Vec<Token>,
-    open: Vec<u8>,
+fn classes(tokens: &[Token]) -> usize {
+    tokens.iter().filter(|token| matches!(token, Token::Class(..))).count()
 }
 
-impl Line {
-    fn push(&mut self, token: Token) {
-        match token {
-            Token::Literal(text) => self.literal(&text),
-            class @ Token::Class(..) => {
-                self.close();
-                self.tokens.push(class);
-            }
+/// The tokens of a part, with one class at most, and what each is of its value in the first name.
+fn pieces_of(value: &[u8], tokens: Vec<Token>) -> Vec<Piece> {
+    let literal = |token: &Token| match token {
+        Token::Literal(text) => text.len(),
+        Token::Class(..) => 0,
+    };
+    let varying = value.len() - tokens.iter().map(literal).sum::<usize>();
+    let piece = |token: Token| {
+        let length = if matches!(token, Token::Class(..)) { varying } else { literal(&token) };
+        Piece { token, length }
+    };
+    tokens.into_iter().map(piece).collect()
+}
+
+/// The tokens in a row, neighbouring literals joined.
+fn joined(pieces: Vec<Piece>) -> Vec<Token> {
+    let mut tokens: Vec<Token> = Vec::new();
+    for piece in pieces {
+        match (tokens.last_mut(), piece.token) {
+            (_, Token::Literal(text)) if text.is_empty() => {}
+            (Some(Token::Literal(before)), Token::Literal(text)) => before.extend(text),
+            (_, token) => tokens.push(token),
         }
     }
-
-    fn literal(&mut self, text: &[u8]) {
-        self.open.extend_from_slice(text);
-    }
-
-    fn close(&mut self) {
-        if !self.open.is_empty() {
-            self.tokens.push(Token::Literal(std::mem::take(&mut self.open)));
-        }
-    }
-
-    fn finish(mut self) -> Vec<Token> {
-        self.close();
-        self.tokens
-    }
+    tokens
 }
 
 /// Names with punctuation at random places, as Base64 has it: of the workload's own making, of one

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::ops::Range;
+use std::ops::RangeInclusive;
 
 use tsem::Class;
 use tsem::Token;
@@ -95,19 +97,14 @@ impl<'a> Values<'a> {
         !runs.into_iter().any(|run| self.0.values().all(|seen| seen.runs.contains(run)))
     }
 
-    /// Whether all are dates, with or without a time of the day.
-    pub(super) fn are_dates(&self) -> bool {
-        self.0.keys().all(|value| is_date(value))
-    }
-
     /// The pattern of values that are all of this kind.
-    pub(super) fn tokens(&self, kind: Kind<'_>, after_date: bool) -> Vec<Token> {
+    pub(super) fn tokens(&self, kind: Kind<'_>) -> Vec<Token> {
         let (before, class, length, after) = match kind {
             Kind::Word(word) => return vec![Token::Literal(word.to_vec())],
             Kind::Digest(length) => (&b""[..], Class::Hex, Some(length), &b""[..]),
             Kind::Number(before, after) => {
                 let numbers = self.middles(before.len(), after.len());
-                (before, Class::Digits, width(&numbers, after_date), after)
+                (before, Class::Digits, width(&numbers), after)
             }
             Kind::Random(length, _) => {
                 let texts: Vec<&[u8]> = self.0.keys().copied().collect();
@@ -315,42 +312,25 @@ fn narrowest(values: &[&[u8]]) -> Class {
     if octets.len() >= HEX_EVIDENCE && is_hex(&octets) { Class::Hex } else { Class::Alnum }
 }
 
-/// The width of numbers that are padded, dates, or times behind a date. That others have one
-/// width is an accident: the next process id may have a digit more.
-fn width(numbers: &[&[u8]], after_date: bool) -> Option<usize> {
+/// The width of numbers that are padded, or dates. That others have one width is an accident: the
+/// next process id may have a digit more.
+fn width(numbers: &[&[u8]]) -> Option<usize> {
     let width = numbers.first()?.len();
     let padded = numbers.iter().any(|number| number.len() > 1 && number.starts_with(b"0"));
     let dates = numbers.iter().all(|number| is_date(number));
-    let times = after_date && numbers.iter().all(|number| is_time(number));
     let same = numbers.iter().all(|number| number.len() == width);
-    (same && (padded || dates || times)).then_some(width)
+    (same && (padded || dates)).then_some(width)
 }
 
-/// `YYYYMMDD`, perhaps with a time.
+/// `YYYYMMDD`, of this century or the last.
 fn is_date(value: &[u8]) -> bool {
-    let Some((date, time)) = value.split_at_checked(8) else { return false };
-    let century = date.starts_with(b"19") || date.starts_with(b"20");
-    let within = |two: &[u8], range: std::ops::RangeInclusive<u8>| {
-        two_digits(two).is_some_and(|number| range.contains(&number))
+    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u32>().ok();
+    let within = |range: Range<usize>, values: RangeInclusive<u32>| {
+        number(&value[range]).is_some_and(|number| values.contains(&number))
     };
-    century
-        && date.iter().all(u8::is_ascii_digit)
-        && within(&date[4..6], 1..=12)
-        && within(&date[6..], 1..=31)
-        && (time.is_empty() || is_time(time))
-}
-
-/// `HHMM` or `HHMMSS`.
-fn is_time(value: &[u8]) -> bool {
-    let limits = [23, 59, 60];
-    let pairs = value.chunks(2).map(two_digits).zip(limits);
-    matches!(value.len(), 4 | 6)
-        && pairs.into_iter().all(|(number, limit)| number.is_some_and(|number| number <= limit))
-}
-
-fn two_digits(text: &[u8]) -> Option<u8> {
-    match text {
-        [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => Some((tens - b'0') * 10 + ones - b'0'),
-        _ => None,
-    }
+    value.len() == 8
+        && value.iter().all(u8::is_ascii_digit)
+        && within(0..4, 1900..=2099)
+        && within(4..6, 1..=12)
+        && within(6..8, 1..=31)
 }
