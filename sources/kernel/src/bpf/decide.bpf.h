@@ -45,11 +45,20 @@ static __always_inline int begin(struct actor *a)
 	return task ? enter(a, task) : 0;
 }
 
+/* Two words before 6.3, one since (kernel commit f122a08b197d): the same octets. */
+static __always_inline __u64 effective_capabilities(const struct cred *cred)
+{
+	__u64 capabilities = 0;
+
+	bpf_probe_read_kernel(&capabilities, 8,
+			      (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
+	return capabilities;
+}
+
 static __noinline int write_coe(struct scratch *s, const struct cred *cred)
 {
 	__u8 *coe = s->message.coe;
 	__u32 *ids = (__u32 *)(coe + 1);
-	__u64 capabilities = 0;
 
 	coe[0] = ENCODING_VERSION;
 	ids[0] = BPF_CORE_READ(cred, uid.val);
@@ -60,10 +69,7 @@ static __noinline int write_coe(struct scratch *s, const struct cred *cred)
 	ids[5] = BPF_CORE_READ(cred, egid.val);
 	ids[6] = BPF_CORE_READ(cred, sgid.val);
 	ids[7] = BPF_CORE_READ(cred, fsgid.val);
-	/* Two words before 6.3, one since (kernel commit f122a08b197d): the same octets. */
-	bpf_probe_read_kernel(&capabilities, 8,
-			      (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
-	*(__u64 *)(coe + 33) = capabilities;
+	*(__u64 *)(coe + 33) = effective_capabilities(cred);
 	return 0;
 }
 
@@ -76,11 +82,7 @@ static __always_inline const struct cred *own_credentials(void)
 
 static __always_inline int has_capability(const struct cred *cred, int capability)
 {
-	__u64 capabilities = 0;
-
-	bpf_probe_read_kernel(&capabilities, 8,
-			      (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
-	return capabilities >> capability & 1;
+	return effective_capabilities(cred) >> capability & 1;
 }
 
 static __noinline int write_message(struct task *task, struct scratch *s, __u32 type, __u32 kind)
@@ -157,23 +159,37 @@ static __noinline int write_key(struct task *task, struct scratch *s, struct nam
 	return 1;
 }
 
-/* The identity that an exec leads to; in coefficients of execs it is the task's. */
-static __always_inline int write_coefficient(struct scratch *s, __u32 kind, const __u8 *parent_id,
-					const __u8 *task_id, __u8 *out)
+/* The digests of the cell and of who acts, where bind() takes them from. */
+static __always_inline int digest_parts(struct scratch *s)
 {
-	if (kind >= EVENTS || sha256_cell(s))
+	if (sha256_cell(s))
 		return -1;
 	sha256_take(s, s->message.coefficient); /* HF(CELL) for now */
 	__builtin_memcpy(s->digest_input, s->message.coe, COE_SIZE);
 	sha256_input(s, COE_SIZE);
 	sha256_take(s, s->digest_input + 96);
 	__builtin_memcpy(s->digest_input + 128, s->message.coefficient, 32);
+	return 0;
+}
+
+/* Binds the parts to identities: a coefficient, or the identity that an exec leads to. */
+static __always_inline int bind(struct scratch *s, __u32 kind, const __u8 *parent_id,
+				const __u8 *task_id, __u8 *out)
+{
+	if (kind >= EVENTS)
+		return -1;
 	bpf_probe_read_kernel(s->digest_input, 32, (void *)&event_digest[kind]);
 	__builtin_memcpy(s->digest_input + 32, parent_id, 32);
 	__builtin_memcpy(s->digest_input + 64, task_id, 32);
 	sha256_input(s, 160);
 	sha256_take(s, out);
 	return 0;
+}
+
+static __always_inline int write_coefficient(struct scratch *s, __u32 kind, const __u8 *parent_id,
+					     const __u8 *task_id, __u8 *out)
+{
+	return digest_parts(s) ? -1 : bind(s, kind, parent_id, task_id, out);
 }
 
 struct waiting {
@@ -376,10 +392,10 @@ static __noinline int decide_sleeping(struct task *task, struct scratch *s, stru
 		return 0;
 	}
 	whole = whole && trusted && (ns->flags & NAMESPACE_DECIDES);
-	if (whole || (ns->flags & NAMESPACE_COEFFICIENTS))
-		write_coefficient(s, kind, task->parent_id, task->task_id, s->message.coefficient);
-	else
+	if (!whole && !(ns->flags & NAMESPACE_COEFFICIENTS))
 		__builtin_memset(s->message.coefficient, 0, 32);
+	else if (write_coefficient(s, kind, task->parent_id, task->task_id, s->message.coefficient))
+		return unjudged(task, s, ns, kind);
 	if (whole && known_as(task, s->message.coefficient) == KNOWN_EXACTLY) {
 		answer = allow_known(task, s, ns, kind);
 		if (keyed && !answer)

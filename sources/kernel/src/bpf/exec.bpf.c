@@ -99,17 +99,14 @@ int BPF_PROG(bprm_creds_from_file, struct linux_binprm *bprm, const struct file 
 		put8(s, 0);
 	}
 	tally(task, 0);
-	if (s->failed) {
+	write_coe(s, BPF_CORE_READ(bprm, cred));
+	if (s->failed || digest_parts(s)) {
 		unjudged(task, s, ns, BPRM_COMMITTED_CREDS);
 		return -EPERM;
 	}
-	write_coe(s, BPF_CORE_READ(bprm, cred));
 	__builtin_memset(s->key.cell, 0, 32);
-	if (write_coefficient(s, BPRM_COMMITTED_CREDS, task->task_id, s->key.cell, task->pending_id))
-		return -EPERM;
-	if (write_coefficient(s, BPRM_COMMITTED_CREDS, task->task_id, task->pending_id,
-			      s->message.coefficient))
-		return -EPERM;
+	bind(s, BPRM_COMMITTED_CREDS, task->task_id, s->key.cell, task->pending_id);
+	bind(s, BPRM_COMMITTED_CREDS, task->task_id, task->pending_id, s->message.coefficient);
 	answer = is_known_exec(task, s, ns) ? allow_known(task, s, ns, BPRM_COMMITTED_CREDS) :
 					      ask(task, s, ns, BPRM_COMMITTED_CREDS);
 	if (answer < 0)

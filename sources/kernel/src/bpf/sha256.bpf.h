@@ -101,7 +101,7 @@ static __noinline int sha256_cell(struct scratch *s)
 	return 0;
 }
 
-/* HF of the first `length` octets of s->digest_input, at most 183; left in s->hash. */
+/* HF of the first `length` octets of s->digest_input, at most 160; left in s->hash. */
 static __noinline int sha256_input(struct scratch *s, __u32 length)
 {
 	__u32 end;
