@@ -4,20 +4,13 @@
 # What a model knows exactly is decided in the kernel: it goes on while the orchestrator stands still, and after the orchestrator was killed.
 # What is outside the model does not take effect then. With an agent that has to see every event nothing goes on meanwhile.
 set -eu
-quixote=$PWD/${1:-target/release/quixote}
-[ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
-folder=$(mktemp -d)
+program=${1-}
+. conformance/kernel_here.sh
 # The kernel keeps the digests of its files; of the root's file system the orchestrator is asked at every exec.
 mount -t tmpfs agent "$folder"
 cd "$folder"
-export HOME="$folder" XDG_RUNTIME_DIR="$folder" PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mkdir bin
 for program in sh cat mkdir mv rm sleep; do cp /bin/busybox "bin/$program"; done
-
-fail() {
-	echo "kernel_agent: $*" >&2
-	exit 1
-}
 
 # Begins when it is told to; does what there is in a file of its own, where there is one.
 cat > workload <<'WORKLOAD'

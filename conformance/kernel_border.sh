@@ -4,16 +4,8 @@
 # The workload learns, so every event of it is allowed; what it tries on its orchestrator and on the programs must
 # fail all the same. Outside the namespace the same acts succeed, or the test says nothing.
 set -eu
-quixote=$PWD/${1:-target/release/quixote}
-[ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
-folder=$(mktemp -d)
-cd "$folder"
-export HOME="$folder" XDG_RUNTIME_DIR="$folder" PATH=/usr/sbin:/usr/bin:/sbin:/bin
-
-fail() {
-	echo "kernel_border: $*" >&2
-	exit 1
-}
+program=${1-}
+. conformance/kernel_here.sh
 
 # $1: the process to act on, $2: a map's id. Prints what was done to it.
 cat > acts <<'ACTS'

@@ -8,17 +8,9 @@
 # handle; its model holds that. So the way itself is allowed, and what it is used for has to be stopped: the same act on
 # another object. Outside a namespace every act has its effect, or the test says nothing.
 set -eu
-quixote=$PWD/${2:-target/release/quixote}
-[ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
-folder=$(mktemp -d)
-cp "$1" "$folder/direct"
-cd "$folder"
-export HOME="$folder" XDG_RUNTIME_DIR="$folder" PATH=/usr/sbin:/usr/bin:/sbin:/bin
-
-fail() {
-	echo "kernel_direct: $*" >&2
-	exit 1
-}
+program=${2-} tried=$PWD/$1
+. conformance/kernel_here.sh
+cp "$tried" direct
 
 # $1: what names are to begin with.
 prepare() {

@@ -4,11 +4,8 @@
 # A model of it holds what only the kernel source sees, is enforced without a denial, and denies what is outside
 # it. A namespace of `core` beside it has none of this. What a kernel lacks is named, and refused when enforcing.
 set -eu
-quixote=$PWD/${1:-target/release/quixote}
-[ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
-folder=$(mktemp -d)
-cd "$folder"
-export HOME="$folder" XDG_RUNTIME_DIR="$folder"
+program=${1-}
+. conformance/kernel_here.sh
 
 cat > workload <<'WORKLOAD'
 set -e
@@ -18,11 +15,6 @@ nice -n -1 true
 ipcs > /dev/null
 (sleep 0)
 WORKLOAD
-
-fail() {
-	echo "kernel_full: $*" >&2
-	exit 1
-}
 
 learn() {
 	name=$1

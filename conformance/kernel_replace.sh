@@ -5,16 +5,8 @@
 # While it runs its model is replaced by one of other files and directories: from then on these are allowed and the others
 # are not. A model that is no newer changes nothing.
 set -eu
-quixote=$PWD/${1:-target/release/quixote}
-[ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
-folder=$(mktemp -d)
-cd "$folder"
-export HOME="$folder" XDG_RUNTIME_DIR="$folder" PATH=/usr/sbin:/usr/bin:/sbin:/bin
-
-fail() {
-	echo "kernel_replace: $*" >&2
-	exit 1
-}
+program=${1-}
+. conformance/kernel_here.sh
 
 # $1: files, $2: directories.
 cat > workload <<'WORKLOAD'

@@ -4,16 +4,8 @@
 # A workload that makes directories and links of names that are others in every run is enforced in the kernel under a
 # rule for them, without a denial and without a loss. What the rule does not allow is denied before it takes effect.
 set -eu
-quixote=$PWD/${1:-target/release/quixote}
-[ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
-folder=$(mktemp -d)
-cd "$folder"
-export HOME="$folder" XDG_RUNTIME_DIR="$folder" PATH=/usr/sbin:/usr/bin:/sbin:/bin
-
-fail() {
-	echo "kernel_rules: $*" >&2
-	exit 1
-}
+program=${1-}
+. conformance/kernel_here.sh
 
 # $1: how the names begin, $2: where, $3: what gets a second name.
 cat > workload <<'WORKLOAD'

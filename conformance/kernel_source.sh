@@ -4,11 +4,8 @@
 # The same workload has the same coefficients under both sources, as root and as an ordinary user; a model learned portably is enforced in the
 # kernel without a denial; what is outside it is denied before it takes effect; unloading leaves nothing.
 set -eu
-quixote=$PWD/${1:-target/release/quixote}
-[ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
-folder=$(mktemp -d)
-cd "$folder"
-export HOME="$folder" XDG_RUNTIME_DIR="$folder" PATH=/usr/sbin:/usr/bin:/sbin:/bin
+program=${1-}
+. conformance/kernel_here.sh
 
 cat > workload <<'WORKLOAD'
 set -e
@@ -18,11 +15,6 @@ chmod 600 inner/moved; touch inner/moved; rm -r inner
 (sleep 0); sleep 100 & sleep 1; kill $!
 ls /proc/self/fd > /dev/null
 WORKLOAD
-
-fail() {
-	echo "kernel_source: $*" >&2
-	exit 1
-}
 
 coefficients() {
 	grep -E '^[0-9a-f]{64} ' "$1"

@@ -3,7 +3,9 @@
 //! First what builds, then what runs what was built; parts that wait for an emulated processor run
 //! aside, from when what they run is there. What is tested is the development build, in which an
 //! overflow is a panic; `--only release` is the same with the release build. A new check is one more
-//! entry here.
+//! entry here, or in `by_name`.
+
+mod by_name;
 
 use crate::chore::Lane;
 use crate::chore::Need;
@@ -32,24 +34,10 @@ pub(crate) fn parts() -> Vec<Part> {
         attacks(),
         races(),
         upgrade(),
-        release(),
-        ima(),
-        mutations(),
-        localities(),
-        vsock(),
         kernel_models(),
-        kernel_decisions(),
-        kernel_files(),
-        kernel_check(),
-        kernel_cost(),
-        kernel_direct(),
-        kernel_corpus(),
-        kernel_attacks(),
-        kernel_lockdown(),
-        kernel_upgrade(),
     ];
     // First what the rest is built with.
-    std::iter::once(packages()).chain(lint::parts()).chain(own).collect()
+    std::iter::once(packages()).chain(lint::parts()).chain(own).chain(by_name::parts()).collect()
 }
 
 /// The command with $QUIXOTE as the part `program` built it.
@@ -90,51 +78,6 @@ fn mcu() -> Part {
         lane: Lane::Aside,
         needs: vec![Need::Program("qemu-system-arm"), Need::Program("ld.lld-19")],
         steps: [build, command].map(with_tested_program).into(),
-    }
-}
-
-fn localities() -> Part {
-    let steps = [
-        "cargo build --release --package quixote --package process-agent",
-        "agents/build.sh stubdomain",
-        "python3 conformance/run_corpus.py --ci --only nginx --tma process",
-        "python3 conformance/run_attacks.py --ci --tma process",
-        "python3 conformance/run_corpus.py --ci --only nginx \
-         --tma vm:target/agents/x86_64-unknown-none/release/stubdomain",
-        "python3 conformance/run_attacks.py --ci \
-         --tma vm:target/agents/x86_64-unknown-none/release/stubdomain",
-        "python3 conformance/run_bare_agents.py localities",
-        "python3 conformance/run_upgrade.py --tma process",
-        "python3 conformance/run_upgrade.py --tma vm:target/agents/x86_64-unknown-none/release/stubdomain",
-    ];
-    Part {
-        name: "localities",
-        about: "nginx and every attack, with the agent as a process, in a virtual machine, on an emulated board",
-        limit: Duration::from_secs(4 * 3600),
-        required: false,
-        lane: Lane::Main,
-        needs: vec![
-            Need::Asked("it takes an hour"),
-            Need::Root,
-            Need::Program("qemu-system-x86_64"),
-            Need::Program("qemu-system-arm"),
-            Need::Program("ld.lld-19"),
-        ],
-        steps: steps.map(words).into(),
-    }
-}
-
-fn vsock() -> Part {
-    let build = "cargo build --release --package quixote --package process-agent --package agent-conformance";
-    let run = "cargo xtask vm --kernel 6.1 --kernel 6.12 -- sh conformance/vsock.sh";
-    Part {
-        name: "vsock",
-        about: "the agent behind a vsock port passes its suite, decides, attests, and fails closed",
-        limit: Duration::from_secs(900),
-        required: false,
-        lane: Lane::Main,
-        needs: vec![Need::Asked("it takes minutes of emulation"), Need::Root],
-        steps: vec![words(build), words(run)],
     }
 }
 
@@ -278,20 +221,6 @@ fn races() -> Part {
     }
 }
 
-fn release() -> Part {
-    let build = "cargo build --release --package quixote";
-    let tests = "cargo test --release --workspace --all-features --no-fail-fast";
-    Part {
-        name: "release",
-        about: "tests, tutorial, corpus, attacks and races with the release build",
-        limit: Duration::from_secs(2 * 3600),
-        required: false,
-        lane: Lane::Main,
-        needs: vec![Need::Asked("the same as other parts, once more")],
-        steps: [build, tests, TUTORIAL, CORPUS, ATTACKS, RACES].map(words).into(),
-    }
-}
-
 fn machine() -> Part {
     let command = "cargo xtask vm --kernel 6.1 --kernel 6.12 -- sh conformance/vm_check.sh";
     Part {
@@ -354,163 +283,6 @@ fn kernel_models() -> Part {
     }
 }
 
-fn kernel_decisions() -> Part {
-    let quixote = "cargo build --release --package quixote";
-    let build = "sh conformance/kernel_matrix/build.sh target/xtask/kernel_matrix";
-    let run = "cargo xtask vm --timeout 3000 --kernel 6.1 --kernel 6.12 -- /usr/bin/python3 \
-               conformance/run_kernel_matrix.py decisions target/xtask/kernel_matrix/triggers";
-    let full =
-        "cargo xtask vm --timeout 3000 --kernel 6.1 --kernel 6.12 -- sh conformance/kernel_full.sh";
-    Part {
-        name: "kernel-decisions",
-        about: "every event is allowed and denied by the kernel source on both kernels; the profile full",
-        limit: Duration::from_secs(4 * 3600),
-        required: false,
-        lane: Lane::Main,
-        needs: vec![
-            Need::Asked("it takes many minutes of emulation"),
-            Need::Root,
-            Need::File("conformance/kernel_full.sh"),
-        ],
-        steps: [quixote, build, run, full].map(words).into(),
-    }
-}
-
-fn kernel_files() -> Part {
-    let quixote = "cargo build --release --package quixote";
-    let run = "cargo xtask vm --timeout 3000 --kernel 6.1 --kernel 6.12 -- /usr/bin/python3 \
-               conformance/run_kernel_files.py";
-    Part {
-        name: "kernel-files",
-        about: "digests on overlays, tmpfs, bind mounts, in memory, without a name: every change between two uses is denied",
-        limit: Duration::from_secs(2 * 3600),
-        required: false,
-        lane: Lane::Main,
-        needs: vec![Need::Asked("it takes many minutes of emulation"), Need::Root],
-        steps: [quixote, run].map(words).into(),
-    }
-}
-
-fn kernel_check() -> Part {
-    let build = "cargo build --release --package kernel-source --examples";
-    let run = "cargo xtask vm --timeout 1500 --kernel 6.1 --kernel 6.12 -- /usr/bin/python3 \
-               conformance/run_kernel_check.py";
-    Part {
-        name: "kernel-check",
-        about: "the programs' own encoder comes to every vector's coefficient, in both kernels",
-        limit: Duration::from_secs(3600),
-        required: false,
-        lane: Lane::Aside,
-        needs: vec![
-            Need::Asked("it takes minutes of emulation"),
-            Need::Root,
-            Need::File("conformance/run_kernel_check.py"),
-        ],
-        steps: [build, run].map(words).into(),
-    }
-}
-
-fn kernel_cost() -> Part {
-    let build = "cargo build --release --package kernel-source --examples";
-    let run = "cargo xtask vm --kernel 6.1 --kernel 6.12 -- /usr/bin/python3 conformance/run_kernel_cost.py";
-    Part {
-        name: "kernel-cost",
-        about: "no program costs either kernel's verifier much more than is recorded",
-        limit: Duration::from_secs(1800),
-        required: false,
-        lane: Lane::Aside,
-        needs: vec![
-            Need::Asked("it needs the release build"),
-            Need::File("conformance/verifier_cost.json"),
-        ],
-        steps: [build, run].map(words).into(),
-    }
-}
-
-fn kernel_direct() -> Part {
-    let programs = "sh conformance/kernel_matrix/build.sh target/xtask/kernel_matrix";
-    let run = "cargo xtask vm --kernel 6.1 --kernel 6.12 --append syscall.x32=y -- sh conformance/kernel_direct.sh \
-               target/xtask/kernel_matrix/direct target/debug/quixote";
-    Part {
-        name: "kernel-direct",
-        about: "acts by io_uring, i386 and x32 calls and file handles are stopped by the kernel source",
-        limit: Duration::from_secs(1800),
-        required: false,
-        lane: Lane::Aside,
-        needs: vec![
-            Need::Asked("it takes minutes of emulation"),
-            Need::File("conformance/kernel_direct.sh"),
-        ],
-        steps: [programs, run].map(words).into(),
-    }
-}
-
-fn kernel_corpus() -> Part {
-    let quixote = "cargo build --release --package quixote";
-    let run = "cargo xtask vm --timeout 14000 --kernel 6.12 -- /usr/bin/python3 conformance/run_kernel_corpus.py";
-    Part {
-        name: "kernel-corpus",
-        about: "workloads of the corpus have the same state under both sources, and each is enforced by the other",
-        limit: Duration::from_secs(4 * 3600),
-        required: false,
-        lane: Lane::Main,
-        needs: vec![Need::Asked("it takes hours of emulation"), Need::Root],
-        steps: [quixote, run].map(words).into(),
-    }
-}
-
-fn kernel_attacks() -> Part {
-    let quixote = "cargo build --release --package quixote";
-    let run = "cargo xtask vm --cpus 1 --timeout 14000 --kernel 6.12 -- \
-               sh conformance/kernel_attacks.sh --learn-runs 1";
-    Part {
-        name: "kernel-attacks",
-        about: "every attack on a service that the kernel source enforces is stopped and named",
-        limit: Duration::from_secs(4 * 3600),
-        required: false,
-        lane: Lane::Main,
-        needs: vec![
-            Need::Asked("it takes hours of emulation"),
-            Need::Root,
-            Need::File("conformance/kernel_attacks.sh"),
-        ],
-        steps: [quixote, run].map(words).into(),
-    }
-}
-
-fn kernel_lockdown() -> Part {
-    let quixote = "cargo build --release --package quixote";
-    let run = "cargo xtask vm --timeout 6000 --kernel 6.1 --kernel 6.12 -- \
-               /usr/bin/python3 conformance/run_kernel_lockdown.py";
-    let parser = "cargo xtask vm --timeout 6000 --kernel 6.1 --kernel 6.12 -- \
-                  /usr/bin/python3 conformance/run_kernel_parser.py";
-    Part {
-        name: "kernel-lockdown",
-        about: "what root outside can do to orchestrators, programs, workloads and the parser, it cannot under a lockdown",
-        limit: Duration::from_secs(4 * 3600),
-        required: false,
-        lane: Lane::Main,
-        needs: vec![Need::Asked("it takes many minutes of emulation"), Need::Root],
-        steps: [quixote, run, parser].map(words).into(),
-    }
-}
-
-fn kernel_upgrade() -> Part {
-    let other = "sh conformance/build_other_programs.sh";
-    let quixote = "cargo build --release --package quixote";
-    let run = "cargo xtask vm --cpus 1 --timeout 6000 --kernel 6.1 --kernel 6.12 -- \
-               /usr/bin/python3 conformance/run_kernel_upgrade.py";
-    Part {
-        name: "kernel-upgrade",
-        about: "two builds with different programs on one kernel: namespaces live through the upgrade, and reach nothing of the other",
-        limit: Duration::from_secs(4 * 3600),
-        required: false,
-        lane: Lane::Main,
-        needs: vec![Need::Asked("it takes many minutes of emulation"), Need::Root],
-        steps: [other, quixote, run].map(words).into(),
-    }
-}
-
 fn upgrade() -> Part {
     Part {
         name: "upgrade",
@@ -523,45 +295,6 @@ fn upgrade() -> Part {
             with_tested_program("python3 conformance/run_upgrade.py"),
             with_tested_program("python3 conformance/run_real_upgrade.py"),
         ],
-    }
-}
-
-fn ima() -> Part {
-    Part {
-        name: "ima",
-        about: "a boot's whole list, predicted measurements, PCRs and signatures hold on Debian's kernels with a TPM",
-        limit: Duration::from_secs(3600),
-        required: false,
-        lane: Lane::Main,
-        needs: vec![
-            Need::Asked("a boot hung, with two emulated processors; not seen again with one"),
-            Need::Program("qemu-system-x86_64"),
-            Need::Program("swtpm"),
-            Need::Program("evmctl"),
-            Need::Program("keyctl"),
-        ],
-        steps: vec![
-            vec!["python3", "conformance/run_ima.py", "--kernel", "6.12"],
-            vec!["python3", "conformance/run_ima.py", "--kernel", "6.1"],
-        ],
-    }
-}
-
-fn mutations() -> Part {
-    let command = "env QUIXOTE_MUTATIONS=100000 cargo test --release --package references --test references \
-                   no_mutated_package -- --nocapture";
-    Part {
-        name: "mutations",
-        about: "100,000 mutated packages: none is vouched for with other contents, beside rpmkeys and the rpm crate",
-        limit: Duration::from_secs(3 * 3600),
-        required: false,
-        lane: Lane::Main,
-        needs: vec![
-            Need::Asked("it takes many minutes"),
-            Need::Program("rpmsign"),
-            Need::Program("rpmbuild"),
-        ],
-        steps: vec![words(command)],
     }
 }
 

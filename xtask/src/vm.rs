@@ -57,6 +57,10 @@ pub(crate) struct Options {
     /// What carries out the guest's instructions
     #[arg(long, value_enum, default_value = "tcg")]
     accel: Accelerator,
+    /// The guest's clocks count instructions, a nanosecond each, and stand for as long as none is carried out: what is
+    /// measured does not depend on how busy this machine is (emulation only, and slow)
+    #[arg(long)]
+    count_instructions: bool,
     /// End the machine after this many seconds; the status is then 124
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     timeout: u64,

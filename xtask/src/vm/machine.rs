@@ -136,9 +136,15 @@ fn machine(session: &Session, kernel: &Kernel, options: &Options) -> Result<Comm
     let mut command = bound("qemu-system-x86_64");
     command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
     command.args(match options.accel {
+        Accelerator::Tcg if options.count_instructions => {
+            ["-accel", "tcg,thread=single", "-cpu", "max"]
+        }
         Accelerator::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
         Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
     });
+    if options.count_instructions {
+        command.args(["-icount", "shift=0,sleep=on"]);
+    }
     command.args(["-smp", &options.cpus.to_string(), "-m", &format!("{}M", options.memory)]);
     let memory = format!("memory-backend-memfd,id=ram,size={}M,share=on", options.memory);
     command.args(["-machine", "q35,memory-backend=ram", "-object", &memory]);
@@ -158,7 +164,8 @@ fn command_line(session: &Session, options: &Options) -> Result<String> {
     let own = "console=ttyS0 quiet panic=-1 oops=panic random.trust_cpu=on";
     let quiet = if options.console { "loglevel=7" } else { "loglevel=4" };
     // An emulated processor on a busy machine misses the ticks by which the timer is tested.
-    let clock = match (options.accel, clock::counter_rate()) {
+    let rate = if options.count_instructions { Some(1_000_000) } else { clock::counter_rate() };
+    let clock = match (options.accel, rate) {
         (Accelerator::Tcg, Some(rate)) => {
             format!("no_timer_check tsc=reliable tsc_early_khz={rate}")
         }

@@ -61,23 +61,21 @@ static __noinline int write_coe(struct scratch *s, const struct cred *cred)
 	__u32 *ids = (__u32 *)(coe + 1);
 
 	coe[0] = ENCODING_VERSION;
-	ids[0] = BPF_CORE_READ(cred, uid.val);
-	ids[1] = BPF_CORE_READ(cred, euid.val);
-	ids[2] = BPF_CORE_READ(cred, suid.val);
-	ids[3] = BPF_CORE_READ(cred, fsuid.val);
-	ids[4] = BPF_CORE_READ(cred, gid.val);
-	ids[5] = BPF_CORE_READ(cred, egid.val);
-	ids[6] = BPF_CORE_READ(cred, sgid.val);
-	ids[7] = BPF_CORE_READ(cred, fsgid.val);
+	ids[0] = cred->uid.val;
+	ids[1] = cred->euid.val;
+	ids[2] = cred->suid.val;
+	ids[3] = cred->fsuid.val;
+	ids[4] = cred->gid.val;
+	ids[5] = cred->egid.val;
+	ids[6] = cred->sgid.val;
+	ids[7] = cred->fsgid.val;
 	*(__u64 *)(coe + 33) = effective_capabilities(cred);
 	return 0;
 }
 
 static __always_inline const struct cred *own_credentials(void)
 {
-	struct task_struct *current = (void *)bpf_get_current_task();
-
-	return BPF_CORE_READ(current, cred);
+	return bpf_get_current_task_btf()->cred;
 }
 
 static __always_inline int has_capability(const struct cred *cred, int capability)
@@ -148,7 +146,9 @@ static __noinline int write_key(struct task *task, struct scratch *s, struct nam
 
 	if (length > sizeof(key->cell))
 		return 0;
-	__builtin_memset(key->cell, 0, sizeof(key->cell));
+	__builtin_memset(key->cell, 0, SHORT_CELL_MAX);
+	if (length > SHORT_CELL_MAX)
+		__builtin_memset(key->cell + SHORT_CELL_MAX, 0, sizeof(key->cell) - SHORT_CELL_MAX);
 	bpf_probe_read_kernel(key->cell, length, s->cell);
 	key->slot = task->slot;
 	key->generation = ns->generation;
@@ -157,6 +157,23 @@ static __noinline int write_key(struct task *task, struct scratch *s, struct nam
 	__builtin_memcpy(key->task_id, task->task_id, 32);
 	__builtin_memcpy(key->coe, s->message.coe + 1, COE_SIZE - 1);
 	return 1;
+}
+
+/* Whether the event of the key was allowed before. */
+static __noinline int was_allowed(struct scratch *s)
+{
+	if (s->key.cell_length <= SHORT_CELL_MAX)
+		return bpf_map_lookup_elem(&cache, &s->key) != 0;
+	return bpf_map_lookup_elem(&long_cache, &s->key) != 0;
+}
+
+static __noinline int remember(struct scratch *s)
+{
+	__u32 yes = 1;
+
+	if (s->key.cell_length <= SHORT_CELL_MAX)
+		return bpf_map_update_elem(&cache, &s->key, &yes, BPF_ANY);
+	return bpf_map_update_elem(&long_cache, &s->key, &yes, BPF_ANY);
 }
 
 /* The digests of the cell and of who acts, where bind() takes them from. */
@@ -378,7 +395,6 @@ static __noinline int decide_sleeping(struct task *task, struct scratch *s, stru
 				      __u32 kind)
 {
 	int keyed, whole, trusted, answer;
-	__u32 yes = 1;
 
 	tally(task, 0);
 	if (s->failed)
@@ -387,7 +403,7 @@ static __noinline int decide_sleeping(struct task *task, struct scratch *s, stru
 	whole = !(s->message.flags & TO_BE_COMPLETED);
 	keyed = whole && !(s->message.flags & EFFECT) && write_key(task, s, ns);
 	trusted = !is_untrusted(task, ns);
-	if (keyed && trusted && bpf_map_lookup_elem(&cache, &s->key)) {
+	if (keyed && trusted && was_allowed(s)) {
 		tally(task, 1);
 		return 0;
 	}
@@ -399,13 +415,13 @@ static __noinline int decide_sleeping(struct task *task, struct scratch *s, stru
 	if (whole && known_as(task, s->message.coefficient) == KNOWN_EXACTLY) {
 		answer = allow_known(task, s, ns, kind);
 		if (keyed && !answer)
-			bpf_map_update_elem(&cache, &s->key, &yes, BPF_ANY);
+			remember(s);
 		return answer;
 	}
 	answer = ask(task, s, ns, kind);
 	if (answer == 1) {
 		if (keyed)
-			bpf_map_update_elem(&cache, &s->key, &yes, BPF_ANY);
+			remember(s);
 		return 0;
 	}
 	return answer;
@@ -416,7 +432,6 @@ static __noinline int decide_now(struct task *task, struct scratch *s, struct na
 				 __u32 kind)
 {
 	struct coefficient_key *known = &s->known;
-	__u32 yes = 1;
 	int keyed, enforcing, untrusted, good;
 
 	tally(task, 0);
@@ -425,7 +440,7 @@ static __noinline int decide_now(struct task *task, struct scratch *s, struct na
 	write_coe(s, own_credentials());
 	keyed = !(s->message.flags & EFFECT) && write_key(task, s, ns);
 	untrusted = is_untrusted(task, ns);
-	if (keyed && !untrusted && bpf_map_lookup_elem(&cache, &s->key)) {
+	if (keyed && !untrusted && was_allowed(s)) {
 		tally(task, 1);
 		return 0;
 	}
@@ -454,7 +469,7 @@ static __noinline int decide_now(struct task *task, struct scratch *s, struct na
 		return -EPERM;
 	}
 	if (keyed && !untrusted && (good || ns->mode != MODE_SEALED))
-		bpf_map_update_elem(&cache, &s->key, &yes, BPF_ANY);
+		remember(s);
 	return 0;
 }
 

@@ -45,7 +45,7 @@ int BPF_PROG(bprm_check_security, struct linux_binprm *bprm)
 	a.s->length = 0;
 	a.s->failed = 0;
 	a.s->message.flags = 0;
-	put_file(a.s, file->f_path.dentry, file->f_path.mnt, LAST_AS_IT_IS);
+	put_opened(a.s, file, LAST_AS_IT_IS);
 	put_digest(a.s, file, file->f_inode, 1);
 	length = a.s->length;
 	if (a.s->failed || (a.s->message.flags & WANTS_DIGEST) || length > SCRIPT_MAX) {
@@ -72,11 +72,12 @@ static __noinline int put_script(struct scratch *s)
 	return 0;
 }
 
-/* What it leads to is in `pending_id`; where a rule has a part in that, the answer says what. */
-static __always_inline int is_known_exec(struct task *task, struct scratch *s, struct namespace *ns)
+/* Whether it may be decided here; where a rule has a part in it, the answer says what it leads to. */
+static __always_inline int is_decided_here(struct task *task, struct scratch *s,
+					   struct namespace *ns)
 {
 	return !(s->message.flags & TO_BE_COMPLETED) && (ns->flags & NAMESPACE_DECIDES) &&
-	       !is_untrusted(task, ns) && known_as(task, s->message.coefficient) == KNOWN_EXACTLY;
+	       !is_untrusted(task, ns);
 }
 
 SEC("lsm.s/bprm_creds_from_file")
@@ -86,11 +87,12 @@ int BPF_PROG(bprm_creds_from_file, struct linux_binprm *bprm, const struct file 
 	struct namespace *ns;
 	struct scratch *s;
 	struct task *task;
-	int answer;
+	int here, keyed, answer;
+	__u8 *identity;
 
 	BEGIN(BPRM_COMMITTED_CREDS);
 	task = a.task, s = a.s, ns = a.ns;
-	put_file(s, file->f_path.dentry, file->f_path.mnt, LAST_AS_IT_IS);
+	put_opened(s, file, LAST_AS_IT_IS);
 	put_digest(s, file, file->f_inode, 1);
 	if (task->exec_depth > 1) {
 		put8(s, 1);
@@ -99,18 +101,30 @@ int BPF_PROG(bprm_creds_from_file, struct linux_binprm *bprm, const struct file 
 		put8(s, 0);
 	}
 	tally(task, 0);
-	write_coe(s, BPF_CORE_READ(bprm, cred));
-	if (s->failed || digest_parts(s)) {
-		unjudged(task, s, ns, BPRM_COMMITTED_CREDS);
-		return -EPERM;
+	write_coe(s, bprm->cred);
+	here = !s->failed && is_decided_here(task, s, ns);
+	keyed = here && write_key(task, s, ns);
+	identity = keyed ? bpf_map_lookup_elem(&executed, &s->key) : 0;
+	if (identity) {
+		__builtin_memcpy(task->pending_id, identity, 32);
+		__builtin_memset(s->message.coefficient, 0, 32);
+	} else {
+		if (s->failed || digest_parts(s)) {
+			unjudged(task, s, ns, BPRM_COMMITTED_CREDS);
+			return -EPERM;
+		}
+		__builtin_memset(s->known.coefficient, 0, 32); /* no identity */
+		bind(s, BPRM_COMMITTED_CREDS, task->task_id, s->known.coefficient, task->pending_id);
+		bind(s, BPRM_COMMITTED_CREDS, task->task_id, task->pending_id,
+		     s->message.coefficient);
+		here = here && known_as(task, s->message.coefficient) == KNOWN_EXACTLY;
 	}
-	__builtin_memset(s->key.cell, 0, 32);
-	bind(s, BPRM_COMMITTED_CREDS, task->task_id, s->key.cell, task->pending_id);
-	bind(s, BPRM_COMMITTED_CREDS, task->task_id, task->pending_id, s->message.coefficient);
-	answer = is_known_exec(task, s, ns) ? allow_known(task, s, ns, BPRM_COMMITTED_CREDS) :
-					      ask(task, s, ns, BPRM_COMMITTED_CREDS);
+	answer = here ? allow_known(task, s, ns, BPRM_COMMITTED_CREDS) :
+			ask(task, s, ns, BPRM_COMMITTED_CREDS);
 	if (answer < 0)
 		return answer;
+	if (here && keyed && !identity)
+		bpf_map_update_elem(&executed, &s->key, task->pending_id, BPF_ANY);
 	task->flags |= TASK_EXEC_PENDING;
 	return 0;
 }

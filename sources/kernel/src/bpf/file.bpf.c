@@ -49,11 +49,10 @@ static __always_inline void drop_digest(struct file *file, struct inode *inode)
  */
 static __always_inline int is_backing(struct file *file)
 {
-	if (BPF_CORE_READ(file, f_mode) & FMODE_NOACCOUNT)
+	if (file->f_mode & FMODE_NOACCOUNT)
 		return 1;
-	return (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFDIR &&
-	       has_other_credentials() && !uses_io_uring() &&
-	       BPF_CORE_READ(file, f_path.dentry, d_sb, s_magic) != OVERLAYFS;
+	return (file->f_inode->i_mode & S_IFMT) == S_IFDIR && has_other_credentials() &&
+	       !uses_io_uring() && file->f_path.dentry->d_sb->s_magic != OVERLAYFS;
 }
 
 /*
@@ -62,7 +61,7 @@ static __always_inline int is_backing(struct file *file)
  */
 static __always_inline int is_pidfd(struct file *file)
 {
-	return BPF_CORE_READ(file, f_path.dentry, d_sb, s_magic) == PID_FS;
+	return file->f_path.dentry->d_sb->s_magic == PID_FS;
 }
 
 SEC("lsm.s/file_open")
@@ -76,8 +75,7 @@ int BPF_PROG(file_open, struct file *file)
 	if (is_backing(file) || is_pidfd(file))
 		return 0;
 	flags = file->f_flags;
-	put_file(a.s, file->f_path.dentry, file->f_path.mnt,
-		 (flags & TMPFILE) ? LAST_UNNAMED : LAST_AS_IT_IS);
+	put_opened(a.s, file, (flags & TMPFILE) ? LAST_UNNAMED : LAST_AS_IT_IS);
 	if ((flags & FMODE_EXEC) || (a.ns->flags & NAMESPACE_DIGESTS))
 		put_digest(a.s, file, inode, 0);
 	put32(a.s, intent_of(flags));
@@ -93,7 +91,7 @@ int BPF_PROG(mmap_file, struct file *file, unsigned long reqprot, unsigned long 
 	BEGIN(MMAP_FILE);
 	if (raw_argument(ctx, 0)) {
 		put8(a.s, 1);
-		put_file(a.s, file->f_path.dentry, file->f_path.mnt, LAST_AS_IT_IS);
+		put_opened(a.s, file, LAST_AS_IT_IS);
 		put_digest(a.s, file, file->f_inode, 1);
 	} else {
 		put8(a.s, 0);

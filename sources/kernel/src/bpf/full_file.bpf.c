@@ -12,8 +12,7 @@
 
 #define FILE_EVENT(kind)                                                                       \
 	BEGIN_FULL(kind);                                                                      \
-	put_file(a.s, file->f_path.dentry, file->f_path.mnt,                                   \
-		 (file->f_flags & TMPFILE) ? LAST_UNNAMED : LAST_AS_IT_IS)
+	put_opened(a.s, file, (file->f_flags & TMPFILE) ? LAST_UNNAMED : LAST_AS_IT_IS)
 
 SEC("lsm.s/file_ioctl")
 int BPF_PROG(full_file_ioctl, struct file *file, unsigned int command)

@@ -45,12 +45,28 @@ struct {
 	__array(values, struct ring);
 } rings SEC(".maps");
 
+/* Events that were allowed: by the beginning of the key where the cell ends there, and by all of it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
+	__uint(key_size, SHORT_KEY);
+	__uint(value_size, 4);
+} cache SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
 	__type(key, struct key);
 	__type(value, __u32);
-} cache SEC(".maps");
+} long_cache SEC(".maps");
+
+/* Execs that the model decided, and the identity that each leads to. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__uint(key_size, sizeof(struct key));
+	__uint(value_size, 32);
+} executed SEC(".maps");
 
 /* A model: its coefficients, and how each is known. Made whole, then neither program nor user writes it. */
 struct model {

@@ -23,6 +23,8 @@
 #define S_IFDIR 0040000
 #define TEXT_MAX 4095
 #define WALK_MAX 192
+#define CLIMB_MAX 24
+#define TAIL_TICKS 1000 /* a few seconds: 2^32 renames take more */
 #define ATTEMPTS 8
 
 extern const void rename_lock __ksym;
@@ -38,6 +40,7 @@ enum last {
 struct walk {
 	struct scratch *s;
 	struct dentry *dentry;
+	struct dentry *root; /* of the mount */
 	struct mount *mount;
 	__u32 done;
 };
@@ -58,15 +61,33 @@ static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 }
 
+/* Where the name of the next component towards the root is; 0 if there are too many. */
+static __always_inline int keep_component(struct scratch *s, const unsigned char *name,
+					  __u32 length)
+{
+	__u32 n = s->depth;
+
+	if (n >= DEPTH_MAX)
+		return 0;
+	s->names[n & (DEPTH_MAX - 1)] = (__u64)name;
+	s->lengths[n & (DEPTH_MAX - 1)] = length;
+	s->depth = n + 1;
+	return 1;
+}
+
+static __always_inline void enter_mount(struct walk *w, struct mount *mount)
+{
+	w->mount = mount;
+	w->root = mount ? BPF_CORE_READ(mount, mnt.mnt_root) : NULL;
+}
+
 /* One step towards the root. */
 static long step_up(__u32 index, struct walk *w)
 {
-	struct dentry *dentry = w->dentry, *parent, *root = NULL;
+	struct dentry *dentry = w->dentry, *parent;
 	struct mount *mount = w->mount;
 
-	if (mount)
-		root = BPF_CORE_READ(mount, mnt.mnt_root);
-	if (mount && dentry == root) {
+	if (mount && dentry == w->root) {
 		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 
 		if (above == mount) {
@@ -74,7 +95,7 @@ static long step_up(__u32 index, struct walk *w)
 			return 1;
 		}
 		w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		w->mount = above;
+		enter_mount(w, above);
 		return 0;
 	}
 	parent = BPF_CORE_READ(dentry, d_parent);
@@ -82,18 +103,33 @@ static long step_up(__u32 index, struct walk *w)
 		w->done = 1;
 		return 1;
 	}
-	if (w->s->depth >= DEPTH_MAX)
+	if (!keep_component(w->s, BPF_CORE_READ(dentry, d_name.name), BPF_CORE_READ(dentry, d_name.len)))
 		return 1;
-	w->s->components[w->s->depth & (DEPTH_MAX - 1)] = (__u64)dentry;
-	w->s->depth++;
 	w->dentry = parent;
 	return 0;
+}
+
+/*
+ * The first steps of it, within the file's own mount, without a helper for every pointer: `dentry` is the kernel's to the
+ * verifier. Gives where to go on.
+ */
+static __always_inline struct dentry *climb(struct scratch *s, struct dentry *dentry, __u64 root)
+{
+	for (__u32 i = 0; i < CLIMB_MAX; i++) {
+		struct dentry *parent = dentry->d_parent;
+
+		if ((__u64)dentry == root || parent == dentry)
+			break;
+		if (!keep_component(s, dentry->d_name.name, dentry->d_name.len))
+			break;
+		dentry = parent;
+	}
+	return dentry;
 }
 
 struct descent {
 	struct scratch *s;
 	enum last last;
-	__u32 file_system;
 };
 
 /* Digits of a number of procfs or devpts, at most. */
@@ -139,21 +175,22 @@ __noinline int look_at_name(struct scratch *s)
 	return s->name_length == NUMBER_MAX ? number : NAME_OTHER;
 }
 
-static __always_inline int name_of(struct scratch *s, struct dentry *dentry)
+static __always_inline int name_of(struct scratch *s, __u32 component)
 {
-	__u32 length = BPF_CORE_READ(dentry, d_name.len);
+	__u32 length = s->lengths[component & (DEPTH_MAX - 1)];
 
 	if (length >= NAME_MAX)
 		return NAME_OTHER;
 	s->name_length = length;
-	bpf_probe_read_kernel(s->name, length & (NAME_MAX - 1), BPF_CORE_READ(dentry, d_name.name));
+	bpf_probe_read_kernel(s->name, length & (NAME_MAX - 1),
+			      (void *)s->names[component & (DEPTH_MAX - 1)]);
 	return look_at_name(s);
 }
 
 /* A component of procfs, if no two good runs share it; whether it was one. */
-static __noinline int put_of_process(struct scratch *s, struct dentry *dentry)
+static __noinline int put_of_process(struct scratch *s, __u32 component)
 {
-	int before = s->before, name = name_of(s, dentry);
+	int before = s->before, name = name_of(s, component);
 
 	s->before = name;
 	if (before == NAME_PROC && name >= 0) {
@@ -181,23 +218,19 @@ static long step_down(__u32 index, struct descent *d)
 {
 	struct scratch *s = d->s;
 	__u32 n = s->depth - 1 - index;
-	struct dentry *dentry = (void *)s->components[n & (DEPTH_MAX - 1)];
-	struct qstr name;
 
 	put8(s, '/');
 	if (n == 0 && d->last == LAST_UNNAMED) {
 		put_literal(s, "#tmpfile");
 		return 0;
 	}
-	if (d->file_system == PROCFS && put_of_process(s, dentry))
+	if (s->file_system == PROCFS && put_of_process(s, n))
 		return s->failed != 0;
-	if (d->file_system == DEVPTS && n == 0 && name_of(s, dentry) >= 0) {
+	if (s->file_system == DEVPTS && n == 0 && name_of(s, n) >= 0) {
 		put_literal(s, "<n>");
 		return s->failed != 0;
 	}
-	BPF_CORE_READ_INTO(&name.len, dentry, d_name.len);
-	BPF_CORE_READ_INTO(&name.name, dentry, d_name.name);
-	put_octets(s, name.name, name.len);
+	put_octets(s, (void *)s->names[n & (DEPTH_MAX - 1)], s->lengths[n & (DEPTH_MAX - 1)]);
 	return s->failed != 0;
 }
 
@@ -232,33 +265,106 @@ static __always_inline int is_anonymous(struct dentry *dentry)
 	       BPF_CORE_READ(dentry, d_parent) == dentry;
 }
 
+/* All components from `dentry` on; 0 if there are too many. */
+static __always_inline int go_up(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt)
+{
+	struct walk up = { .s = s, .dentry = dentry };
+
+	enter_mount(&up, mount_of(mnt));
+	bpf_loop(WALK_MAX, step_up, &up, 0);
+	return up.done;
+}
+
+/* Writes the components. */
+static __always_inline void go_down(struct scratch *s, enum last last)
+{
+	struct descent down = { .s = s, .last = last };
+
+	s->before = NAME_OTHER;
+	s->in_process = 0;
+	if (s->depth == 0) {
+		put8(s, '/');
+		return;
+	}
+	bpf_loop(s->depth, step_down, &down, 0);
+	if (last == LAST_AS_IT_IS && s->unhashed)
+		put_literal(s, " (deleted)");
+}
+
 /* The octets of a path, without its length. */
 static __noinline int walk(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt,
 			   enum last last)
 {
-	struct walk up = { .s = s, .dentry = dentry, .mount = mount_of(mnt) };
-	struct descent down = { .s = s, .last = last };
-	__u64 hashed;
-
 	if (is_anonymous(dentry))
 		return put_anonymous(s, dentry);
 	s->depth = 0;
-	s->before = NAME_OTHER;
-	s->in_process = 0;
-	down.file_system = BPF_CORE_READ(dentry, d_sb, s_magic);
-	bpf_loop(WALK_MAX, step_up, &up, 0);
-	if (!up.done) {
+	s->file_system = BPF_CORE_READ(dentry, d_sb, s_magic);
+	s->unhashed = !BPF_CORE_READ(dentry, d_hash.pprev);
+	if (go_up(s, dentry, mnt))
+		go_down(s, last);
+	else
 		s->failed = 1;
+	return 0;
+}
+
+/*
+ * The components above a mount, as the last walk found them; 0 if it does not know. A mount holds what it is mounted on, and
+ * nothing of that has another name unless the version is another.
+ */
+static __always_inline int add_tail(struct scratch *s, __u64 mount)
+{
+	if (s->tail_mount != mount || s->tail_version != s->version ||
+	    bpf_jiffies64() >= s->tail_until)
 		return 0;
+	for (__u32 i = 0; i < TAIL_MAX && i < s->tail_depth; i++) {
+		if (!keep_component(s, (void *)s->tail_names[i], s->tail_lengths[i]))
+			return 0;
 	}
-	if (s->depth == 0) {
-		put8(s, '/');
-		return 0;
+	return 1;
+}
+
+/* Keeps for the next walk what lies above the first `own` components. */
+static __always_inline void keep_tail(struct scratch *s, __u64 mount, __u32 own)
+{
+	__u32 count = s->depth - own;
+
+	s->tail_mount = 0;
+	if (count > TAIL_MAX)
+		return;
+	for (__u32 i = 0; i < TAIL_MAX && i < count; i++) {
+		s->tail_names[i] = s->names[(own + i) & (DEPTH_MAX - 1)];
+		s->tail_lengths[i] = s->lengths[(own + i) & (DEPTH_MAX - 1)];
 	}
-	bpf_loop(s->depth, step_down, &down, 0);
-	hashed = (__u64)BPF_CORE_READ(dentry, d_hash.pprev);
-	if (last == LAST_AS_IT_IS && !hashed)
-		put_literal(s, " (deleted)");
+	s->tail_depth = count;
+	s->tail_version = s->version;
+	s->tail_until = bpf_jiffies64() + TAIL_TICKS;
+	s->tail_mount = mount;
+}
+
+/* As walk(), of a `dentry` and `mnt` that a hook is given, or that are reached from there without a helper. */
+static __noinline int walk_directly(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt,
+				    enum last last)
+{
+	const struct dentry_operations *operations = dentry->d_op;
+	__u64 root = (__u64)mnt->mnt_root;
+	__u32 own;
+
+	if (operations && operations->d_dname && dentry->d_parent == dentry)
+		return put_anonymous(s, dentry);
+	s->depth = 0;
+	s->file_system = dentry->d_sb->s_magic;
+	s->unhashed = !dentry->d_hash.pprev;
+	dentry = climb(s, dentry, root);
+	own = s->depth;
+	if ((__u64)dentry != root || !add_tail(s, (__u64)mnt)) {
+		if (!go_up(s, dentry, mnt)) {
+			s->failed = 1;
+			return 0;
+		}
+		if ((__u64)dentry == root)
+			keep_tail(s, (__u64)mnt, own);
+	}
+	go_down(s, last);
 	return 0;
 }
 
@@ -308,9 +414,8 @@ static __noinline struct vfsmount *guess_mount(struct dentry *dentry)
 	return (void *)search.found + bpf_core_field_offset(struct mount, mnt);
 }
 
-/* Place. */
-static __noinline int put_place(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt,
-				enum last last)
+static __always_inline int put_steady(struct scratch *s, struct dentry *dentry,
+				      struct vfsmount *mnt, enum last last, int directly)
 {
 	__u32 start = s->length, length;
 
@@ -319,11 +424,13 @@ static __noinline int put_place(struct scratch *s, struct dentry *dentry, struct
 		return 0;
 	}
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-		__u64 version = names_version();
-
+		s->version = names_version();
 		s->length = start + 2;
-		walk(s, dentry, mnt, last);
-		if (!(version & 0x100000001ull) && version == names_version())
+		if (directly)
+			walk_directly(s, dentry, mnt, last);
+		else
+			walk(s, dentry, mnt, last);
+		if (!(s->version & 0x100000001ull) && s->version == names_version())
 			goto steady;
 	}
 	s->failed = 1;
@@ -335,22 +442,61 @@ steady:
 		return 0;
 	}
 	*(__u16 *)(s->cell + start) = length;
+	return 1;
+}
+
+/* Place; not of every set of programs. */
+__attribute__((unused)) static __noinline int put_place(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt,
+				enum last last)
+{
+	if (!put_steady(s, dentry, mnt, last, 0))
+		return 0;
 	put32(s, BPF_CORE_READ(dentry, d_sb, s_magic));
 	put_zeros(s, 1 + 32); /* generalised, maker */
 	return 0;
 }
 
-/* File: a place, owner, mode, digest; no digest is zeros. */
+/* What follows the path in a File: what a Place has, owner, mode, digest; no digest is zeros. */
+static __always_inline void put_properties(struct scratch *s, __u32 magic, __u32 uid, __u32 gid,
+					   __u32 mode)
+{
+	__u32 n = s->length;
+
+	if (n > CELL_MAX) {
+		s->failed = 1;
+		return;
+	}
+	*(__u32 *)(s->cell + n) = magic;
+	__builtin_memset(s->cell + n + 4, 0, 1 + 32);
+	*(__u32 *)(s->cell + n + 37) = uid;
+	*(__u32 *)(s->cell + n + 41) = gid;
+	*(__u32 *)(s->cell + n + 45) = mode;
+	__builtin_memset(s->cell + n + 49, 0, 32);
+	s->length = n + 81;
+}
+
+/* File. */
 static __noinline int put_file(struct scratch *s, struct dentry *dentry, struct vfsmount *mnt,
 			       enum last last)
 {
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 
-	put_place(s, dentry, mnt, last);
-	put32(s, BPF_CORE_READ(inode, i_uid.val));
-	put32(s, BPF_CORE_READ(inode, i_gid.val));
-	put32(s, BPF_CORE_READ(inode, i_mode));
-	put_zeros(s, 32);
+	if (put_steady(s, dentry, mnt, last, 0))
+		put_properties(s, BPF_CORE_READ(dentry, d_sb, s_magic),
+			       BPF_CORE_READ(inode, i_uid.val), BPF_CORE_READ(inode, i_gid.val),
+			       BPF_CORE_READ(inode, i_mode));
+	return 0;
+}
+
+/* File of one that is being used, as a hook is given it. */
+static __noinline int put_opened(struct scratch *s, struct file *file, enum last last)
+{
+	struct dentry *dentry = file->f_path.dentry;
+	struct inode *inode = dentry->d_inode;
+
+	if (put_steady(s, dentry, file->f_path.mnt, last, 1))
+		put_properties(s, dentry->d_sb->s_magic, inode->i_uid.val, inode->i_gid.val,
+			       inode->i_mode);
 	return 0;
 }
 

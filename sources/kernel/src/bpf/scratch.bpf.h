@@ -7,6 +7,7 @@
 #define QUIXOTE_SCRATCH_H
 
 #define DEPTH_MAX 128
+#define TAIL_MAX 8
 #define SCRIPT_MAX 4300
 #define NAME_MAX 16
 
@@ -30,7 +31,19 @@ struct scratch {
 	__s32 before; /* what the component before is: enum name */
 	__u32 name_length;
 	__u8 name[NAME_MAX];
-	__u64 components[DEPTH_MAX];
+	__u32 file_system;
+	__u32 unhashed; /* the last component has no name any more, or none yet */
+	/* A path's components, from the last to the first. */
+	__u64 names[DEPTH_MAX];
+	__u8 lengths[DEPTH_MAX];
+	__u64 version; /* of names and mounts, when the walk began */
+	/* Those of the last walk that lie above a mount: true while the version is this, and before it can be so again. */
+	__u64 tail_mount;
+	__u64 tail_version;
+	__u64 tail_until; /* in ticks */
+	__u32 tail_depth;
+	__u8 tail_lengths[TAIL_MAX];
+	__u64 tail_names[TAIL_MAX];
 	__u32 hash[8];
 	__u32 words[64];
 	struct content content;
@@ -42,5 +55,8 @@ struct scratch {
 	__u8 cell[CELL_MAX + CHUNK_MAX];
 	__u8 script[SCRIPT_MAX]; /* the first file of an exec, as it is described */
 };
+
+/* With what the kernel adds for its own use it has to fit 16 KiB, or a task costs 32. */
+_Static_assert(sizeof(struct scratch) <= 16128, "memory of a task");
 
 #endif

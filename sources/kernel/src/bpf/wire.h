@@ -61,6 +61,9 @@ struct key {
 	__u8 cell[KEY_CELL_MAX - 60];
 };
 _Static_assert(sizeof(struct key) <= 512, "the largest key of a hash map");
+/* Most cells are no longer: what is known by so much of a key costs less to look up. */
+#define SHORT_CELL_MAX 140
+#define SHORT_KEY (__builtin_offsetof(struct key, cell) + SHORT_CELL_MAX)
 
 /* A coefficient that a rule allows, made known to a hook that cannot wait. */
 struct coefficient_key {

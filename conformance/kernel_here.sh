@@ -1,0 +1,15 @@
+# Sourced, with /bin/sh -eu and in the checkout, by the scripts that run under a kernel with BPF LSM.
+#
+# `program`: what quixote was built to, from here; the release build where it is empty or there is none. Gives `quixote`, a fresh
+# directory `folder`, which is the home and where everything happens from then on, and `fail` to end with a word.
+quixote=$PWD/${program:-target/release/quixote}
+[ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
+script=$(basename "$0" .sh)
+folder=$(mktemp -d)
+cd "$folder"
+export HOME="$folder" XDG_RUNTIME_DIR="$folder" PATH=/usr/sbin:/usr/bin:/sbin:/bin
+
+fail() {
+	echo "$script: $*" >&2
+	exit 1
+}
