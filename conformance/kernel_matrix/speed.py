@@ -58,6 +58,7 @@ def parse_arguments():
         parser.add_argument(name, type=lambda text: Path(text).resolve(), required=True)
     parser.add_argument("--runs", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--clock", choices=("wall", "instructions"), default="wall", help="what the machine's clock counts")
     parser.add_argument("--only", action="append", metavar="CASE", help="may be repeated")
     parser.add_argument("--explain", action="store_true", help="profiles of programs, memory of namespaces")
     parser.add_argument("configurations", nargs="+", choices=KINDS, metavar="CONFIGURATION")
@@ -66,7 +67,7 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    tell("machine", kernel=os.uname().release, processors=os.cpu_count())
+    tell("machine", kernel=os.uname().release, processors=os.cpu_count(), clock=arguments.clock)
     stage = Stage(arguments.micro, arguments.client, arguments.quixote)
     stage.cases = [case for case in stage.cases if not arguments.only or case.name in arguments.only]
     for case in stage.cases:

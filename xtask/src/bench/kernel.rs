@@ -1,8 +1,9 @@
 //! `cargo xtask bench kernel`: what the kernel source costs, beside no security module and peers.
 //!
 //! Which security modules a kernel has is settled at its boot, so configurations come in sets of
-//! one boot each; within a boot the order is random. Under emulation absolute figures say nothing:
-//! the table gives ratios.
+//! one boot each; within a boot the order is random. The clock of the guest counts the instructions
+//! that its processors carry out: under emulation time depends on what else this machine does, by
+//! tens of percent. The table gives ratios.
 
 mod bars;
 mod report;
@@ -89,6 +90,9 @@ pub(crate) struct Options {
     /// Measure nothing: make the tables of what --json kept
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     from: Option<PathBuf>,
+    /// Measure time instead of instructions: half of the figures are noise unless the machine is idle
+    #[arg(long)]
+    wall_clock: bool,
     /// Processors of the virtual machine: with two, what is measured has the second for itself
     #[arg(long, default_value_t = 2)]
     cpus: u32,
@@ -176,8 +180,12 @@ fn measure(
     programs: &Programs,
     quixote: &Path,
 ) -> Result<String> {
-    let mut guest = Command::new(std::env::current_exe()?)
-        .args(["vm", "--kernel", &options.kernel, "--append", boot.append])
+    let mut guest = Command::new(std::env::current_exe()?);
+    guest.args(["vm", "--kernel", &options.kernel, "--append", boot.append]);
+    if !options.wall_clock {
+        guest.arg("--count-instructions");
+    }
+    let mut guest = guest
         .args(["--cpus", &options.cpus.to_string()])
         .args(["--timeout", &options.timeout.to_string(), "--", "/usr/bin/python3"])
         .arg(repository.path("conformance/kernel_matrix/speed.py"))
@@ -189,6 +197,7 @@ fn measure(
         .arg(quixote)
         .args(["--runs", &options.runs.to_string()])
         .args(["--seed", &Shuffle::seed_from_clock()?.to_string()])
+        .args(["--clock", if options.wall_clock { "wall" } else { "instructions" }])
         .args(boot.options)
         .args(boot.configurations)
         .stdout(Stdio::piped())

@@ -133,15 +133,12 @@ fn explanation(results: &Results, bar: &Bar, case: &str) -> Result<String> {
         results.spread(case, bar.configuration)?.median - results.spread(case, bar.base)?.median;
     let programs =
         results.profile(case, bar.configuration).map_or_else(|| "not profiled".to_owned(), dearest);
-    Ok(format!(
-        "- {case}, {}: {more:.2} us more than {}; {programs}\n",
-        bar.configuration, bar.base
-    ))
+    Ok(format!("- {case}, {}: {more:.2} more than {}; {programs}\n", bar.configuration, bar.base))
 }
 
 fn dearest(profile: &Profile) -> String {
     let one = |program: &Program| {
-        format!("{} {:.2} us in {:.1} runs", program.name, program.micros, program.runs)
+        format!("{} {:.2} in {:.1} runs", program.name, program.micros, program.runs)
     };
     profile.programs.iter().map(one).collect::<Vec<_>>().join(", ")
 }
@@ -180,7 +177,7 @@ mod tests {
         let outcome = BAR.outcome(&results).unwrap();
         assert_eq!(outcome.row("t"), "| t | open 1.500 | **missed** |");
         let why = explanation(&results, &BAR, outcome.missed[0]).unwrap();
-        assert_eq!(why, "- open, attached: 1.00 us more than none; not profiled\n");
+        assert_eq!(why, "- open, attached: 1.00 more than none; not profiled\n");
     }
 
     #[test]

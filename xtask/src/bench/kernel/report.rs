@@ -8,7 +8,7 @@ use anyhow::Result;
 use std::fmt::Write;
 
 const LEGEND: &str = "\
-- none: no security module but capability; the others as times that figure, medians and quartiles. Behind the semicolon: events, of them asked of the agent, lost (the most of any run).
+- none: no security module but capability, for each call; the others as times that figure, medians and quartiles. Behind the semicolon: events, of them asked of the agent, lost (the most of any run).
 - unloaded: the BPF LSM is active, no program is loaded. attached: the programs are loaded, and what is measured is in no namespace.
 - sealed: in a namespace with a model just learned, by `monitor`; enforcing: by `enforce`; process-agent: by `enforce --tma process`; learning: in one that learns.
 - apparmor: under an enforcing profile made for the case. tomoyo: enforcing what it learned of the case. ima: measuring what is executed, mapped to be, and read by root.
@@ -20,8 +20,10 @@ const LEGEND: &str = "\
 pub(super) fn markdown(results: &Results) -> Result<String> {
     let (machine, runs) = (results.machine()?, results.runs());
     let mut text = format!(
-        "Linux {} in QEMU (emulated), {} processors, tmpfs, {runs} runs each in random order.\n\n| case |",
-        machine.kernel, machine.processors
+        "Linux {} in QEMU (emulated), {} processors, tmpfs, {runs} runs each in random order; {}.\n\n| case |",
+        machine.kernel,
+        machine.processors,
+        machine.clock.unit()
     );
     for name in configurations() {
         write!(text, " {name} |")?;
@@ -49,7 +51,7 @@ fn row<'a>(
 
 fn base(results: &Results, case: &str) -> Result<String> {
     let spread = results.spread(case, BASE)?;
-    Ok(format!("{:.2} us ({:.2} to {:.2})", spread.median, spread.lower, spread.upper))
+    Ok(format!("{:.2} ({:.2} to {:.2})", spread.median, spread.lower, spread.upper))
 }
 
 fn cell(results: &Results, case: &str, configuration: &str) -> Result<String> {
@@ -79,7 +81,7 @@ mod tests {
     fn a_row_is_relative_to_none_with_counts_beside_it() {
         let results = results(&[("open", "none", 2.0), ("open", "enforcing", 3.0)]);
         let row = row(&results, "open", ["none", "enforcing"].into_iter()).unwrap();
-        let expected = "| open | 2.00 us (2.00 to 2.00) | 1.50 (1.50 to 1.50); 9, 4, 1 |";
+        let expected = "| open | 2.00 (2.00 to 2.00) | 1.50 (1.50 to 1.50); 9, 4, 1 |";
         assert_eq!(row, expected);
     }
 }

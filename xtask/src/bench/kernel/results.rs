@@ -22,6 +22,27 @@ pub(super) struct Machine {
     /// The kernel's release.
     pub(super) kernel: String,
     pub(super) processors: u32,
+    pub(super) clock: Clock,
+}
+
+/// What a microsecond is.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Clock {
+    Wall,
+    /// A thousand instructions, of all processors together.
+    Instructions,
+}
+
+impl Clock {
+    pub(super) fn unit(self) -> &'static str {
+        match self {
+            Self::Wall => "figures are microseconds",
+            Self::Instructions => {
+                "figures are thousands of instructions, of all processors together"
+            }
+        }
+    }
 }
 
 /// One figure, with what was counted in its run.
@@ -181,7 +202,7 @@ pub(super) mod tests {
     #[test]
     fn every_kind_of_line_is_read_and_nothing_else() {
         let mut results = results(&[("open", "none", 2.0)]);
-        results.add(r#"{"kind":"machine","kernel":"6.12","processors":2}"#).unwrap();
+        results.add(r#"{"kind":"machine","kernel":"6.12","processors":2,"clock":"wall"}"#).unwrap();
         let memory =
             r#"{"kind":"memory","maps":1.5,"Slab":2,"KernelStack":16,"PageTables":4,"caches":[]}"#;
         results.add(memory).unwrap();
@@ -192,7 +213,8 @@ pub(super) mod tests {
         assert!((results.memory().unwrap().total() - 23.5).abs() < 1e-9);
         assert_eq!(results.profile("open", "attached").unwrap().programs[0].name, "p");
         assert!(results.add("Traceback").is_err());
-        assert!(results.add(r#"{"kind":"machine","kernel":"6.1","processors":2}"#).is_err());
+        let other = r#"{"kind":"machine","kernel":"6.12","processors":2,"clock":"instructions"}"#;
+        assert!(results.add(other).is_err());
     }
 
     #[test]
