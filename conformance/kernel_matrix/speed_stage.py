@@ -67,7 +67,7 @@ class Stage:
         while time.monotonic() < deadline:
             if server.poll() is not None:
                 return False
-            if case.pid_file.exists() and answers(case.port):
+            if is_written(case.pid_file) and answers(case.port):
                 return True
             time.sleep(POLL_S)
         server.kill()
@@ -94,6 +94,10 @@ class Stage:
         if done.returncode != 0:
             raise Failed(f"{shown(line)}: exit {done.returncode}: {(done.stdout + done.stderr)[-SHOWN:].strip()}")
         return done.stdout
+
+
+def is_written(path):
+    return path.exists() and path.stat().st_size > 0
 
 
 def answers(port):

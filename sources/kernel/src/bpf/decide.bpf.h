@@ -55,11 +55,14 @@ static __always_inline __u64 effective_capabilities(const struct cred *cred)
 	return capabilities;
 }
 
+/* 0 without credentials: no task is, but kernels that tag such pointers want it tested. */
 static __noinline int write_coe(struct scratch *s, const struct cred *cred)
 {
 	__u8 *coe = s->message.coe;
 	__u32 *ids = (__u32 *)(coe + 1);
 
+	if (!cred)
+		return 0;
 	coe[0] = ENCODING_VERSION;
 	ids[0] = cred->uid.val;
 	ids[1] = cred->euid.val;
@@ -70,7 +73,7 @@ static __noinline int write_coe(struct scratch *s, const struct cred *cred)
 	ids[6] = cred->sgid.val;
 	ids[7] = cred->fsgid.val;
 	*(__u64 *)(coe + 33) = effective_capabilities(cred);
-	return 0;
+	return 1;
 }
 
 static __always_inline const struct cred *own_credentials(void)
@@ -80,7 +83,7 @@ static __always_inline const struct cred *own_credentials(void)
 
 static __always_inline int has_capability(const struct cred *cred, int capability)
 {
-	return effective_capabilities(cred) >> capability & 1;
+	return cred && (effective_capabilities(cred) >> capability & 1);
 }
 
 static __noinline int write_message(struct task *task, struct scratch *s, __u32 type, __u32 kind)
@@ -397,9 +400,8 @@ static __noinline int decide_sleeping(struct task *task, struct scratch *s, stru
 	int keyed, whole, trusted, answer;
 
 	tally(task, 0);
-	if (s->failed)
+	if (s->failed || !write_coe(s, own_credentials()))
 		return unjudged(task, s, ns, kind);
-	write_coe(s, own_credentials());
 	whole = !(s->message.flags & TO_BE_COMPLETED);
 	keyed = whole && !(s->message.flags & EFFECT) && write_key(task, s, ns);
 	trusted = !is_untrusted(task, ns);
@@ -435,9 +437,8 @@ static __noinline int decide_now(struct task *task, struct scratch *s, struct na
 	int keyed, enforcing, untrusted, good;
 
 	tally(task, 0);
-	if (s->failed)
+	if (s->failed || !write_coe(s, own_credentials()))
 		return unjudged(task, s, ns, kind);
-	write_coe(s, own_credentials());
 	keyed = !(s->message.flags & EFFECT) && write_key(task, s, ns);
 	untrusted = is_untrusted(task, ns);
 	if (keyed && !untrusted && was_allowed(s)) {

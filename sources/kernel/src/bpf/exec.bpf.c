@@ -80,6 +80,28 @@ static __always_inline int is_decided_here(struct task *task, struct scratch *s,
 	       !is_untrusted(task, ns);
 }
 
+/* Copies what the exec of the key leads to; 0 if it was not decided before. */
+static __always_inline int recall(struct task *task, struct scratch *s)
+{
+	struct led_to *entry = bpf_map_lookup_elem(&executed, &s->key);
+	__u64 serial;
+
+	if (!entry)
+		return 0;
+	serial = entry->serial;
+	__builtin_memcpy(task->pending_id, entry->identity, 32);
+	entry = bpf_map_lookup_elem(&executed, &s->key);
+	return entry && entry->serial == serial;
+}
+
+static __always_inline void note_exec(struct task *task, struct scratch *s, struct namespace *ns)
+{
+	struct led_to entry = { .serial = __sync_fetch_and_add(&ns->sequence, 1) + 1 };
+
+	__builtin_memcpy(entry.identity, task->pending_id, 32);
+	bpf_map_update_elem(&executed, &s->key, &entry, BPF_NOEXIST);
+}
+
 SEC("lsm.s/bprm_creds_from_file")
 int BPF_PROG(bprm_creds_from_file, struct linux_binprm *bprm, const struct file *unused)
 {
@@ -87,8 +109,7 @@ int BPF_PROG(bprm_creds_from_file, struct linux_binprm *bprm, const struct file 
 	struct namespace *ns;
 	struct scratch *s;
 	struct task *task;
-	int here, keyed, answer;
-	__u8 *identity;
+	int here, keyed, recalled, answer;
 
 	BEGIN(BPRM_COMMITTED_CREDS);
 	task = a.task, s = a.s, ns = a.ns;
@@ -101,15 +122,17 @@ int BPF_PROG(bprm_creds_from_file, struct linux_binprm *bprm, const struct file 
 		put8(s, 0);
 	}
 	tally(task, 0);
-	write_coe(s, bprm->cred);
-	here = !s->failed && is_decided_here(task, s, ns);
-	keyed = here && write_key(task, s, ns);
-	identity = keyed ? bpf_map_lookup_elem(&executed, &s->key) : 0;
-	if (identity) {
-		__builtin_memcpy(task->pending_id, identity, 32);
+	if (!write_coe(s, bprm->cred) || s->failed) {
+		unjudged(task, s, ns, BPRM_COMMITTED_CREDS);
+		return -EPERM;
+	}
+	here = is_decided_here(task, s, ns);
+	keyed = here && s->length <= SHORT_CELL_MAX && write_key(task, s, ns);
+	recalled = keyed && recall(task, s);
+	if (recalled) {
 		__builtin_memset(s->message.coefficient, 0, 32);
 	} else {
-		if (s->failed || digest_parts(s)) {
+		if (digest_parts(s)) {
 			unjudged(task, s, ns, BPRM_COMMITTED_CREDS);
 			return -EPERM;
 		}
@@ -123,8 +146,8 @@ int BPF_PROG(bprm_creds_from_file, struct linux_binprm *bprm, const struct file 
 			ask(task, s, ns, BPRM_COMMITTED_CREDS);
 	if (answer < 0)
 		return answer;
-	if (here && keyed && !identity)
-		bpf_map_update_elem(&executed, &s->key, task->pending_id, BPF_ANY);
+	if (here && keyed && !recalled)
+		note_exec(task, s, ns);
 	task->flags |= TASK_EXEC_PENDING;
 	return 0;
 }

@@ -32,6 +32,7 @@ enum bpf_map_type {
 };
 
 #define BPF_ANY 0
+#define BPF_NOEXIST 1
 #define BPF_F_NO_PREALLOC 1
 #define BPF_F_RDONLY_PROG 128
 #define BPF_F_MMAPABLE 1024

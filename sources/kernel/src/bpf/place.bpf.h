@@ -24,7 +24,7 @@
 #define TEXT_MAX 4095
 #define WALK_MAX 192
 #define CLIMB_MAX 24
-#define TAIL_TICKS 1000 /* a few seconds: 2^32 renames take more */
+#define TAIL_TICKS 1000 /* a few seconds: 2^31 renames take more */
 #define ATTEMPTS 8
 
 extern const void rename_lock __ksym;
@@ -61,13 +61,16 @@ static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 }
 
-/* Where the name of the next component towards the root is; 0 if there are too many. */
+/*
+ * Where the name of the next component towards the root is; 0 if there are too many, or it is longer than what a cell takes
+ * (the names of some file systems are).
+ */
 static __always_inline int keep_component(struct scratch *s, const unsigned char *name,
 					  __u32 length)
 {
 	__u32 n = s->depth;
 
-	if (n >= DEPTH_MAX)
+	if (n >= DEPTH_MAX || length > CHUNK_MAX - 1)
 		return 0;
 	s->names[n & (DEPTH_MAX - 1)] = (__u64)name;
 	s->lengths[n & (DEPTH_MAX - 1)] = length;

@@ -35,7 +35,7 @@ struct scratch {
 	__u32 unhashed; /* the last component has no name any more, or none yet */
 	/* A path's components, from the last to the first. */
 	__u64 names[DEPTH_MAX];
-	__u8 lengths[DEPTH_MAX];
+	__u8 lengths[DEPTH_MAX]; /* at most CHUNK_MAX - 1 */
 	__u64 version; /* of names and mounts, when the walk began */
 	/* Those of the last walk that lie above a mount: true while the version is this, and before it can be so again. */
 	__u64 tail_mount;
