@@ -274,7 +274,7 @@ fn kernel_models() -> Part {
         name: "kernel-models",
         about: "under the kernel source what the model knows goes on without the orchestrator, \
                 directories and links whose names only a rule allows are made, a model is replaced \
-                while its workload runs; nothing else is allowed",
+                while its workload runs, a name that no event holds is taken for no other",
         limit: Duration::from_secs(600),
         required: true,
         lane: Lane::Aside,
