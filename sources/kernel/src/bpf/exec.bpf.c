@@ -96,10 +96,9 @@ static __always_inline int recall(struct task *task, struct scratch *s)
 
 static __always_inline void note_exec(struct task *task, struct scratch *s, struct namespace *ns)
 {
-	struct led_to entry = { .serial = __sync_fetch_and_add(&ns->sequence, 1) + 1 };
-
-	__builtin_memcpy(entry.identity, task->pending_id, 32);
-	bpf_map_update_elem(&executed, &s->key, &entry, BPF_NOEXIST);
+	s->led_to.serial = __sync_fetch_and_add(&ns->sequence, 1) + 1;
+	__builtin_memcpy(s->led_to.identity, task->pending_id, 32);
+	bpf_map_update_elem(&executed, &s->key, &s->led_to, BPF_NOEXIST);
 }
 
 SEC("lsm.s/bprm_creds_from_file")

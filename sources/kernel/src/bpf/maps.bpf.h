@@ -61,19 +61,14 @@ struct {
 } long_cache SEC(".maps");
 
 /*
- * Execs of short cells that the model decided, and the identity that each leads to. The kernel may use an entry for another
- * key at any time, after it has taken it out: who copies from it looks afterwards whether the key still has this very entry.
+ * Execs of short cells that the model decided, and what each leads to. The kernel may use an entry for another key at any
+ * time, after it has taken it out: who copies from it looks afterwards whether the key still has this very entry.
  */
-struct led_to {
-	__u64 serial; /* no other entry of the key has it */
-	__u8 identity[32];
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__uint(key_size, SHORT_KEY);
-	__type(value, struct led_to);
+	__uint(value_size, sizeof(struct led_to));
 } executed SEC(".maps");
 
 /* A model: its coefficients, and how each is known. Made whole, then neither program nor user writes it. */

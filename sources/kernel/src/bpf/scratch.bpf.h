@@ -21,6 +21,12 @@ struct content {
 	__u64 changed[2];
 };
 
+/* The identity that an exec leads to. */
+struct led_to {
+	__u64 serial; /* no other entry of the key in `executed` has it */
+	__u8 identity[32];
+};
+
 struct scratch {
 	__u32 length; /* of the cell */
 	__u32 failed; /* something did not fit, or was not to be had */
@@ -49,6 +55,7 @@ struct scratch {
 	struct content content;
 	struct coefficient_key known;
 	struct answer answer;
+	struct led_to led_to;
 	__u8 digest_input[256];
 	struct key key;
 	struct message message;
