@@ -13,6 +13,7 @@ use std::fmt::Write;
 
 /// In KiB, beyond the model.
 const MEMORY_MAX: f64 = 256.0;
+const MEMORY: &str = "kernel memory of an idle namespace at most 256 KiB beyond the model";
 
 /// A bar: in each of `cases`, `configuration` takes at most `most` times as long as `base`.
 struct Bar {
@@ -65,10 +66,14 @@ pub(super) fn markdown(results: &Results) -> Result<String> {
             why.push_str(&explanation(results, bar, case)?);
         }
     }
-    let memory = results.memory()?;
-    writeln!(text, "{}", memory_row(memory))?;
-    if memory.total() > MEMORY_MAX {
-        why.push_str(&largest(memory));
+    match results.memory() {
+        Some(memory) => {
+            writeln!(text, "{}", memory_row(memory))?;
+            if memory.total() > MEMORY_MAX {
+                why.push_str(&largest(memory));
+            }
+        }
+        None => writeln!(text, "| {MEMORY} | not measured | |")?,
     }
     if !why.is_empty() {
         write!(text, "\nBehind what is missed: {EXPLAINED}\n\n{why}")?;
@@ -112,8 +117,7 @@ impl Outcome {
 fn memory_row(memory: &Memory) -> String {
     let word = if memory.total() <= MEMORY_MAX { "met" } else { "**missed**" };
     format!(
-        "| kernel memory of an idle namespace at most {MEMORY_MAX:.0} KiB beyond the model | {:.0} KiB \
-         (maps {:.0}, slab {:.0}, kernel stacks {:.0}, page tables {:.0}) | {word} |",
+        "| {MEMORY} | {:.0} KiB (maps {:.0}, slab {:.0}, kernel stacks {:.0}, page tables {:.0}) | {word} |",
         memory.total(),
         memory.maps,
         memory.slab,
