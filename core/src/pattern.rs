@@ -9,6 +9,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+/// More classes than this in one component would only make matching slow.
+const CLASSES_MAX: usize = 8;
+
 /// A set of octets that may stand in for a part of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
@@ -94,8 +97,11 @@ impl fmt::Display for PatternError {
 impl core::error::Error for PatternError {}
 
 impl Pattern {
-    /// So many classes a component has at most: more would only make matching slow.
-    pub const CLASSES_MAX: usize = 8;
+    /// Whether a component has no more classes than a pattern may have in one, which is 8.
+    pub fn takes(component: &[Token]) -> bool {
+        let classes = component.iter().filter(|token| matches!(token, Token::Class(..)));
+        classes.count() <= CLASSES_MAX
+    }
 
     /// A pattern of these components, each of them at least one token.
     pub fn new(components: Vec<Vec<Token>>) -> Self {
@@ -179,8 +185,7 @@ fn parse_component(text: &str) -> Result<Vec<Token>, PatternError> {
     if !literal.is_empty() {
         tokens.push(Token::Literal(literal));
     }
-    let classes = tokens.iter().filter(|token| matches!(token, Token::Class(..))).count();
-    if classes > Pattern::CLASSES_MAX { Err(PatternError::TooManyClasses) } else { Ok(tokens) }
+    if Pattern::takes(&tokens) { Ok(tokens) } else { Err(PatternError::TooManyClasses) }
 }
 
 fn parse_class(text: &str) -> Result<Token, PatternError> {
@@ -214,7 +219,7 @@ fn parse_octet<'a>(text: &'a str, literal: &mut Vec<u8>) -> Result<&'a str, Patt
     Ok(&escape[3..])
 }
 
-/// Whether the tokens match the whole name; at most [`Pattern::CLASSES_MAX`] backtracking points on names
+/// Whether the tokens match the whole name; at most [`CLASSES_MAX`] backtracking points on names
 /// of at most 255 octets.
 fn matches(tokens: &[Token], name: &[u8]) -> bool {
     let Some((first, rest)) = tokens.split_first() else {

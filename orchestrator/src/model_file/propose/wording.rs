@@ -150,11 +150,7 @@ fn pattern(family: &[Cut<'_>], kinds: &[Vec<Kind<'_>>]) -> Option<Vec<Token>> {
     let names: Vec<&[u8]> = family.iter().map(|cut| cut.name.text).collect();
     let widened = clock::widen(pieces.clone(), &names);
     let mut patterns = [widened, pieces].into_iter().map(joined);
-    patterns.find(|tokens| varies && classes(tokens) <= Pattern::CLASSES_MAX)
-}
-
-fn classes(tokens: &[Token]) -> usize {
-    tokens.iter().filter(|token| matches!(token, Token::Class(..))).count()
+    patterns.find(|tokens| varies && Pattern::takes(tokens))
 }
 
 /// The tokens of a part, with one class at most, and what each is of its value in the first name.

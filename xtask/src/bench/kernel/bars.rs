@@ -13,7 +13,6 @@ use std::fmt::Write;
 
 /// In KiB, beyond the model.
 const MEMORY_MAX: f64 = 256.0;
-const MEMORY: &str = "kernel memory of an idle namespace at most 256 KiB beyond the model";
 
 /// A bar: in each of `cases`, `configuration` takes at most `most` times as long as `base`.
 struct Bar {
@@ -73,7 +72,7 @@ pub(super) fn markdown(results: &Results) -> Result<String> {
                 why.push_str(&largest(memory));
             }
         }
-        None => writeln!(text, "| {MEMORY} | not measured | |")?,
+        None => writeln!(text, "| {} | not measured | |", memory_text())?,
     }
     if !why.is_empty() {
         write!(text, "\nBehind what is missed: {EXPLAINED}\n\n{why}")?;
@@ -114,10 +113,15 @@ impl Outcome {
     }
 }
 
+fn memory_text() -> String {
+    format!("kernel memory of an idle namespace at most {MEMORY_MAX:.0} KiB beyond the model")
+}
+
 fn memory_row(memory: &Memory) -> String {
     let word = if memory.total() <= MEMORY_MAX { "met" } else { "**missed**" };
     format!(
-        "| {MEMORY} | {:.0} KiB (maps {:.0}, slab {:.0}, kernel stacks {:.0}, page tables {:.0}) | {word} |",
+        "| {} | {:.0} KiB (maps {:.0}, slab {:.0}, kernel stacks {:.0}, page tables {:.0}) | {word} |",
+        memory_text(),
         memory.total(),
         memory.maps,
         memory.slab,
