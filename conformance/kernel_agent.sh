@@ -84,9 +84,5 @@ kill -KILL $orchestrator
 wait $orchestrator || true
 go
 finishes 300 || fail "without an orchestrator the model does not hold any more"
-for _ in $(seq 300); do
-	"$quixote" kernel unload 2> /dev/null && break
-	sleep 0.1
-done
-[ -z "$(ls /sys/fs/bpf)" ] || fail "unloading leaves pins: $(ls /sys/fs/bpf)"
+unload
 echo "kernel_agent: the kernel decides what the model knows, and denies the rest, on $(uname -r)"

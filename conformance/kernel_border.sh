@@ -40,5 +40,5 @@ WORKLOAD
 [ "$(cat inside)" = done ] || fail "inside a namespace: $(cat inside inside.log learn.log)"
 "$quixote" kernel status | grep -q attached || fail "the programs are gone"
 grep -q ' task_kill target=outside signal=18' border.model || fail "the signal is not in the record: $(cat border.model)"
-"$quixote" kernel unload
+unload
 echo "kernel_border: orchestrator and programs are out of reach on $(uname -r)"

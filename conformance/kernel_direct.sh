@@ -90,5 +90,5 @@ for pair in $acts; do
 	stopped=$((stopped + 1))
 done
 [ $stopped -ge 10 ] || fail "only $stopped acts were tried"
-"$quixote" kernel unload
+unload
 echo "kernel_direct: $stopped acts stopped on $(uname -r):$acts"

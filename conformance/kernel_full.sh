@@ -72,8 +72,5 @@ else
 	grep -q 'learned without these hooks.*file_truncate' more.log || fail "no word of it: $(cat more.log)"
 fi
 
-"$quixote" kernel unload
-for pins in /sys/fs/bpf/quixote-*; do
-	test ! -e "$pins" || fail "unloading leaves pins: $pins"
-done
+unload
 echo "kernel_full: learned and enforced on $(uname -r), which lacks: ${missing:-nothing}"

@@ -1,7 +1,7 @@
 # Sourced, with /bin/sh -eu and in the checkout, by the scripts that run under a kernel with BPF LSM.
 #
 # `program`: what quixote was built to, from here; the release build where it is empty or there is none. Gives `quixote`, a fresh
-# directory `folder`, which is the home and where everything happens from then on, and `fail` to end with a word.
+# directory `folder`, which is the home and where everything happens from then on, `fail` to end with a word, and `unload`.
 quixote=$PWD/${program:-target/release/quixote}
 [ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
 script=$(basename "$0" .sh)
@@ -12,4 +12,17 @@ export HOME="$folder" XDG_RUNTIME_DIR="$folder" PATH=/usr/sbin:/usr/bin:/sbin:/b
 fail() {
 	echo "$script: $*" >&2
 	exit 1
+}
+
+# Unloads the programs, which leaves nothing; not where another script follows that wants them.
+unload() {
+	[ -z "${KEEP_LOADED:-}" ] || return 0
+	# A namespace whose orchestrator was killed ends with its last process.
+	for _ in $(seq 300); do
+		! "$quixote" kernel unload 2> unload.log || break
+		sleep 0.1
+	done
+	for pins in /sys/fs/bpf/quixote-*; do
+		[ ! -e "$pins" ] || fail "unloading leaves pins: $pins: $(cat unload.log)"
+	done
 }

@@ -10,16 +10,19 @@ server=$PWD/conformance/kernel_files/any_name.py
 
 mkdir names
 /usr/bin/python3 "$server" names &
-server=$!
-trap 'umount -l names; kill $server' EXIT
+trap 'umount -l names' EXIT
 for second in 1 2 3 4 5 6 7 8 9 10; do
 	[ ! -e names/a ] || break
 	sleep 1
 done
-# Cut to its length modulo 256 each is `a`.
+# A name of $1 octets and one; cut to its length modulo 256, that of 256 and 512 is `a`.
+long() {
+	printf a
+	head -c "$1" /dev/zero | tr '\0' b
+}
+
 for octets in 256 512; do
-	long=a$(head -c $octets /dev/zero | tr '\0' b)
-	[ "$(cat "names/$long")" = content ] || fail "a name of $octets octets cannot even be read"
+	[ "$(cat "names/$(long $octets)")" = content ] || fail "a name of $octets octets cannot even be read"
 done
 
 echo 'read -r line < "$1" && echo "$line"' > workload
@@ -36,10 +39,11 @@ enforced() {
 
 enforced a || fail "a good run was denied: $(cat run.log)"
 for octets in 256 512; do
-	if enforced "a$(head -c $octets /dev/zero | tr '\0' b)"; then
+	if enforced "$(long $octets)"; then
 		fail "a name of $octets octets and one was taken for its beginning"
 	fi
 	! grep -q content out || fail "it was read all the same"
 	grep -q ' 1 lost' run.log || fail "the refused event is not counted: $(cat run.log)"
 done
+unload
 echo "kernel_names: a name of more than 255 octets is refused and counted, and taken for no other"

@@ -68,4 +68,4 @@ for object in /a /b /d1 /d2; do
 done
 # What the namespace had of the kernel is given back, under either model.
 "$quixote" kernel status | grep -q ', 0 namespaces' || fail "a namespace is left: $("$quixote" kernel status)"
-[ -n "${KEEP_LOADED:-}" ] || "$quixote" kernel unload
+unload

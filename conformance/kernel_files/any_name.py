@@ -1,6 +1,6 @@
 """A FUSE file system in which every name is a file of one line: names may have 1,024 octets there, not 255.
 
-`any_name.py DIRECTORY` mounts it there and serves until it is killed. Spoken to is fuse(4) by itself, version 7.31 of
+`any_name.py DIRECTORY` mounts it there and serves until it is unmounted. Spoken to is fuse(4) by itself, version 7.31 of
 include/uapi/linux/fuse.h.
 """
 
@@ -50,7 +50,12 @@ def answer(operation, node, body):
 
 def serve(device):
     while True:
-        request = os.read(device, LARGEST_REQUEST)
+        try:
+            request = os.read(device, LARGEST_REQUEST)
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                return
+            raise
         _, operation, number, node, *_ = HEADER.unpack_from(request)
         if operation in UNANSWERED:
             continue

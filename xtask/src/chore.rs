@@ -5,6 +5,7 @@
 //!
 //! Parts run one after another in the order of their table, in two lanes: those that mostly wait for one emulated
 //! processor run aside, one at a time, while the others go on. What they print is kept and shown between two parts.
+//! When the others are done, two at a time are left to run.
 
 use crate::process;
 use crate::repository::Repository;
@@ -20,6 +21,7 @@ use std::io::Seek as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -118,14 +120,17 @@ fn run_lanes<'a>(
     asked: &[String],
 ) -> Result<Vec<Line<'a>>> {
     let (queue, queued) = mpsc::channel::<&Part>();
+    let queued = Mutex::new(queued);
     let (finish, finished) = mpsc::channel();
+    let run_queued = |finish: mpsc::Sender<_>| {
+        while let Some(part) = next(&queued) {
+            // The receiver outlives every sender.
+            let _ = finish.send(run_aside(repository, part, asked));
+        }
+    };
     let mut lines = thread::scope(|scope| {
-        scope.spawn(move || {
-            for part in queued {
-                // The receiver outlives this thread.
-                let _ = finish.send(run_aside(repository, part, asked));
-            }
-        });
+        let beside = finish.clone();
+        scope.spawn(|| run_queued(beside));
         let mut lines = Vec::new();
         for part in parts {
             if part.lane == Lane::Aside && parts.len() > 1 {
@@ -137,11 +142,17 @@ fn run_lanes<'a>(
             lines.extend(finished.try_iter().map(shown));
         }
         drop(queue);
+        scope.spawn(|| run_queued(finish));
         lines.extend(finished.iter().map(shown));
         anyhow::Ok(lines)
     })?;
     lines.sort_by_key(|line| parts.iter().position(|part| part.name == line.part.name));
     Ok(lines)
+}
+
+/// The next part aside; none when all have been taken and no more come.
+fn next<'a>(queued: &Mutex<mpsc::Receiver<&'a Part>>) -> Option<&'a Part> {
+    queued.lock().ok()?.recv().ok()
 }
 
 /// A part's line, and what it has printed.
@@ -362,6 +373,21 @@ mod tests {
         assert_eq!(lines[0].part.name, "slow");
         assert!(lines[0].took >= Duration::from_millis(300));
         assert!(lines[1].took < Duration::from_millis(300));
+    }
+
+    #[test]
+    fn parts_aside_run_two_at_a_time_when_the_others_are_done() {
+        let aside = |name| {
+            let mut part = Part { lane: Lane::Aside, ..part(name, true, "sleep", vec![]) };
+            part.steps = vec![vec!["sleep", "1"]];
+            part
+        };
+        let parts = [aside("one"), aside("other"), part("quick", true, "true", vec![])];
+        let parts: Vec<&Part> = parts.iter().collect();
+        let started = Instant::now();
+        let lines = run_lanes(&Repository::locate().unwrap(), &parts, &[]).unwrap();
+        assert!(started.elapsed() < Duration::from_secs(2));
+        assert_eq!(lines.len(), 3);
     }
 
     #[test]

@@ -51,6 +51,11 @@ impl Repository {
         self.build.join("release/quixote")
     }
 
+    /// A folder of the development build.
+    pub(crate) fn development_build(&self, folder: &str) -> PathBuf {
+        self.build.join("debug").join(folder)
+    }
+
     /// An empty folder for a chore's own files.
     pub(crate) fn fresh_folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.build.join("xtask").join(name);

@@ -34,7 +34,6 @@ pub(crate) fn parts() -> Vec<Part> {
         attacks(),
         races(),
         upgrade(),
-        kernel_models(),
     ];
     // First what the rest is built with.
     std::iter::once(packages()).chain(lint::parts()).chain(own).chain(by_name::parts()).collect()
@@ -98,7 +97,7 @@ fn workspace() -> Part {
     Part {
         name: "workspace",
         about: "unit, integration, property and documentation tests; fuzz corpora as plain tests",
-        limit: Duration::from_secs(560),
+        limit: Duration::from_secs(800),
         required: true,
         lane: Lane::Main,
         needs: vec![],
@@ -122,7 +121,7 @@ fn bare_metal() -> Part {
     Part {
         name: "bare-metal",
         about: "core builds where there is no operating system",
-        limit: Duration::from_secs(180),
+        limit: Duration::from_secs(260),
         required: true,
         lane: Lane::Main,
         needs: vec![Need::File("conformance/bare_metal.sh")],
@@ -146,7 +145,7 @@ fn documents() -> Part {
     Part {
         name: "documents",
         about: "generated documents are up to date, links and named tests exist",
-        limit: Duration::from_secs(100),
+        limit: Duration::from_secs(180),
         required: true,
         lane: Lane::Main,
         needs: vec![],
@@ -251,35 +250,22 @@ fn kernel_matrix() -> Part {
 }
 
 fn kernel_source() -> Part {
-    let same = "cargo xtask vm --kernel 6.1 --kernel 6.12 -- sh conformance/kernel_source.sh \
-                target/debug/quixote";
-    let border = "cargo xtask vm --kernel 6.1 --kernel 6.12 -- sh conformance/kernel_border.sh \
-                  target/debug/quixote";
+    let everywhere = "cargo xtask vm --kernel 6.1 -- sh conformance/kernel_together.sh \
+                      target/debug/quixote kernel_source kernel_border";
+    let with_models = "cargo xtask vm --kernel 6.12 -- sh conformance/kernel_together.sh \
+                       target/debug/quixote kernel_source kernel_border \
+                       kernel_rules kernel_replace kernel_names kernel_agent";
     Part {
         name: "kernel-source",
         about: "a workload has the same coefficients under both sources, is enforced in the kernel, and \
-                cannot reach its orchestrator or the programs",
-        limit: Duration::from_secs(900),
+                cannot reach its orchestrator or the programs; what the model knows goes on without the \
+                orchestrator, names that only a rule allows are made, a model is replaced while its \
+                workload runs, a name that no event holds is taken for no other",
+        limit: Duration::from_secs(1800),
         required: true,
         lane: Lane::Aside,
-        needs: vec![Need::File("conformance/kernel_border.sh")],
-        steps: [same, border].map(words).into(),
-    }
-}
-
-fn kernel_models() -> Part {
-    let run =
-        "cargo xtask vm --kernel 6.12 -- sh conformance/kernel_models.sh target/debug/quixote";
-    Part {
-        name: "kernel-models",
-        about: "under the kernel source what the model knows goes on without the orchestrator, \
-                directories and links whose names only a rule allows are made, a model is replaced \
-                while its workload runs, a name that no event holds is taken for no other",
-        limit: Duration::from_secs(600),
-        required: true,
-        lane: Lane::Aside,
-        needs: vec![Need::File("conformance/kernel_models.sh")],
-        steps: vec![words(run)],
+        needs: vec![Need::File("conformance/kernel_together.sh")],
+        steps: [everywhere, with_models].map(words).into(),
     }
 }
 
@@ -287,7 +273,7 @@ fn upgrade() -> Part {
     Part {
         name: "upgrade",
         about: "a model lives through signed upgrades, a test's own and Debian's, and through nothing else",
-        limit: Duration::from_secs(120),
+        limit: Duration::from_secs(200),
         required: true,
         lane: Lane::Main,
         needs: vec![Need::Root, Need::Program("gpg"), Need::File("conformance/run_upgrade.py")],
