@@ -20,6 +20,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("busybox-static", "vm: the guest's initramfs"),
     ("ca-certificates", "corpus"),
     ("clang-19", "kernel source: compiling the BPF programs"),
+    ("crun", "kernel source: a container"),
     ("curl", "demo, corpus, attacks"),
     ("e2fsprogs", "kernel matrix: a file system with quotas"),
     ("debsums", "benches: the peer of references"),
@@ -55,12 +56,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("strace", "benches: the peer"),
     ("swtpm", "vm: the guest's TPM"),
     ("tar", "corpus: backup script"),
-    ("xz-utils", "references: compressed indexes"),
-    ("zstd", "references: compressed indexes"),
     ("wrk", "corpus, benches"),
+    ("xz-utils", "references: compressed indexes; vm: the guest's kernel and modules"),
     ("zlib1g-dev", "kernel source: libbpf"),
-    ("xz-utils", "vm: the guest's kernel and modules"),
-    ("zstd", "vm: the guest's kernel"),
+    ("zstd", "references: compressed indexes; vm: the guest's kernel"),
 ];
 
 const LIMIT: Duration = Duration::from_secs(600);
