@@ -65,6 +65,8 @@ fn build(set: &str, compiler: &str, out: &Path) {
     let include = format!("-I{}", out.display());
     let mut arguments = vec![
         "-mcpu=v3",
+        // As the kernel: octets are read as words here and there.
+        "-fno-strict-aliasing",
         "-Wall",
         "-Werror",
         "-Wno-gnu-variable-sized-type-not-at-end",

@@ -10,7 +10,7 @@ pub(crate) const MESSAGE_SIZE: usize = 200;
 /// Octets of `struct namespace`.
 pub(crate) const NAMESPACE_SIZE: usize = 192;
 /// Octets of `struct task`.
-pub(crate) const TASK_SIZE: usize = 160;
+pub(crate) const TASK_SIZE: usize = 216;
 
 /// In the map of orchestrators, in place of a slot: of another set of programs.
 pub(crate) const OTHER_SET: [u8; 4] = u32::MAX.to_ne_bytes();

@@ -141,6 +141,54 @@ static __noinline int is_untrusted(struct task *task, struct namespace *ns)
 	return 1;
 }
 
+/*
+ * The number that the map has for the key in `s`, or 0. The kernel may use an entry for another key while it is read; then
+ * the key has none afterwards, or one with another number.
+ */
+static __always_inline __u64 number_in_map(struct scratch *s)
+{
+	__u64 *entry = bpf_map_lookup_elem(&actors, &s->actor_key), number;
+
+	if (!entry)
+		return 0;
+	number = *entry;
+	entry = bpf_map_lookup_elem(&actors, &s->actor_key);
+	return entry && *entry == number ? number : 0;
+}
+
+static __noinline __u64 look_up_actor(struct task *task, struct scratch *s, struct namespace *ns)
+{
+	struct actor_key *key = &s->actor_key;
+	__u64 number;
+
+	key->slot = task->slot;
+	key->generation = task->generation;
+	__builtin_memcpy(key->parent_id, task->parent_id, 32);
+	__builtin_memcpy(key->task_id, task->task_id, 32);
+	__builtin_memcpy(key->coe, s->message.coe, sizeof(key->coe));
+	__builtin_memcpy(task->coe, s->message.coe, sizeof(task->coe));
+	number = number_in_map(s);
+	if (!number) {
+		s->actor_number = __sync_fetch_and_add(&ns->sequence, 1) + 1;
+		bpf_map_update_elem(&actors, key, &s->actor_number, BPF_NOEXIST);
+		/* Another task may have been first. */
+		number = number_in_map(s) ?: s->actor_number;
+	}
+	task->actor = number;
+	return number;
+}
+
+/* Stands for the task's identities, which an exec alone changes, and the credentials of the event. */
+static __always_inline __u64 actor_of(struct task *task, struct scratch *s, struct namespace *ns)
+{
+	const __u64 *coe = (const __u64 *)s->message.coe;
+	__u64 differ = 0;
+
+	for (int word = 0; word < 6; word++)
+		differ |= coe[word] ^ task->coe[word];
+	return task->actor && !differ ? task->actor : look_up_actor(task, s, ns);
+}
+
 /* Writes the exact key of the event; 0 if the event is too long to have one. */
 static __noinline int write_key(struct task *task, struct scratch *s, struct namespace *ns)
 {
@@ -155,10 +203,8 @@ static __noinline int write_key(struct task *task, struct scratch *s, struct nam
 	bpf_probe_read_kernel(key->cell, length, s->cell);
 	key->slot = task->slot;
 	key->generation = ns->generation;
+	key->actor = actor_of(task, s, ns);
 	key->cell_length = length;
-	__builtin_memcpy(key->parent_id, task->parent_id, 32);
-	__builtin_memcpy(key->task_id, task->task_id, 32);
-	__builtin_memcpy(key->coe, s->message.coe + 1, COE_SIZE - 1);
 	return 1;
 }
 
@@ -270,7 +316,9 @@ static __noinline int tally(struct task *task, int hit)
 
 	if (!tally)
 		return 0;
-	count(hit ? &tally->hits : &tally->events);
+	count(&tally->events);
+	if (hit)
+		count(&tally->hits);
 	return 0;
 }
 
@@ -397,18 +445,19 @@ static __noinline int allow_known(struct task *task, struct scratch *s, struct n
 static __noinline int decide_sleeping(struct task *task, struct scratch *s, struct namespace *ns,
 				      __u32 kind)
 {
-	int keyed, whole, trusted, answer;
+	int keyed, whole, trusted, hit, answer;
 
-	tally(task, 0);
-	if (s->failed || !write_coe(s, own_credentials()))
+	if (s->failed || !write_coe(s, own_credentials())) {
+		tally(task, 0);
 		return unjudged(task, s, ns, kind);
+	}
 	whole = !(s->message.flags & TO_BE_COMPLETED);
 	keyed = whole && !(s->message.flags & EFFECT) && write_key(task, s, ns);
 	trusted = !is_untrusted(task, ns);
-	if (keyed && trusted && was_allowed(s)) {
-		tally(task, 1);
+	hit = keyed && trusted && was_allowed(s);
+	tally(task, hit);
+	if (hit)
 		return 0;
-	}
 	whole = whole && trusted && (ns->flags & NAMESPACE_DECIDES);
 	if (!whole && !(ns->flags & NAMESPACE_COEFFICIENTS))
 		__builtin_memset(s->message.coefficient, 0, 32);
@@ -434,17 +483,18 @@ static __noinline int decide_now(struct task *task, struct scratch *s, struct na
 				 __u32 kind)
 {
 	struct coefficient_key *known = &s->known;
-	int keyed, enforcing, untrusted, good;
+	int keyed, hit, enforcing, untrusted, good;
 
-	tally(task, 0);
-	if (s->failed || !write_coe(s, own_credentials()))
+	if (s->failed || !write_coe(s, own_credentials())) {
+		tally(task, 0);
 		return unjudged(task, s, ns, kind);
+	}
 	keyed = !(s->message.flags & EFFECT) && write_key(task, s, ns);
 	untrusted = is_untrusted(task, ns);
-	if (keyed && !untrusted && was_allowed(s)) {
-		tally(task, 1);
+	hit = keyed && !untrusted && was_allowed(s);
+	tally(task, hit);
+	if (hit)
 		return 0;
-	}
 	if (write_coefficient(s, kind, task->parent_id, task->task_id, s->message.coefficient))
 		return unjudged(task, s, ns, kind);
 	known->slot = task->slot;

@@ -174,6 +174,7 @@ int BPF_PROG(bprm_committed_creds, struct linux_binprm *bprm)
 	a.task->flags &= ~TASK_EXEC_PENDING;
 	__builtin_memcpy(a.task->parent_id, a.task->task_id, 32);
 	__builtin_memcpy(a.task->task_id, a.task->pending_id, 32);
+	a.task->actor = 0;
 	/* The orchestrator must know before the next event of the process. */
 	if (bpf_loop(1 << 20, try_to_tell, &a, 0) >= 1 << 20) {
 		count(&a.ns->dropped);

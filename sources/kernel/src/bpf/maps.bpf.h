@@ -45,6 +45,14 @@ struct {
 	__array(values, struct ring);
 } rings SEC(".maps");
 
+/* The number of each actor: no other key of its namespace ever has it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct actor_key);
+	__type(value, __u64);
+} actors SEC(".maps");
+
 /* Events that were allowed: by the beginning of the key where the cell ends there, and by all of it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

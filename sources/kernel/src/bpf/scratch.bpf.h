@@ -56,6 +56,8 @@ struct scratch {
 	struct coefficient_key known;
 	struct answer answer;
 	struct led_to led_to;
+	struct actor_key actor_key;
+	__u64 actor_number;
 	__u8 digest_input[256];
 	struct key key;
 	struct message message;

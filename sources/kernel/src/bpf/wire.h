@@ -10,7 +10,7 @@
 #define COE_SIZE 41
 #define CELL_MAX 8448
 #define CHUNK_MAX 256
-#define KEY_CELL_MAX 424
+#define KEY_CELL_MAX 364
 
 /* What a message is. */
 enum message_type {
@@ -49,16 +49,24 @@ struct message {
 	__u8 cell[];
 };
 _Static_assert(sizeof(struct message) == 200, "wire.rs has the same");
+_Static_assert(__builtin_offsetof(struct message, coe) % 8 == 0, "compared by words");
+
+/* Who acts: identities and credentials. */
+struct actor_key {
+	__u32 slot;
+	__u32 generation;
+	__u8 parent_id[32];
+	__u8 task_id[32];
+	__u64 coe[6];
+};
 
 /* An exact event; what it is known by in the cache. */
 struct key {
 	__u32 slot;
 	__u32 generation;
-	__u8 parent_id[32];
-	__u8 task_id[32];
-	__u8 coe[COE_SIZE - 1];
+	__u64 actor; /* the number of its key in `actors` */
 	__u32 cell_length;
-	__u8 cell[KEY_CELL_MAX - 60];
+	__u8 cell[KEY_CELL_MAX];
 };
 _Static_assert(sizeof(struct key) <= 512, "the largest key of a hash map");
 /* Most cells are no longer: what is known by so much of a key costs less to look up. */
@@ -172,8 +180,10 @@ struct task {
 	__u8 parent_id[32];
 	__u8 task_id[32];
 	__u8 pending_id[32];
+	__u64 actor; /* its number, with these credentials; 0 when it has to be looked up */
+	__u64 coe[6];
 };
-_Static_assert(sizeof(struct task) == 160, "wire.rs has the same");
+_Static_assert(sizeof(struct task) == 216, "wire.rs has the same");
 _Static_assert(__builtin_offsetof(struct task, parent_id) == 64, "wire.rs has the same");
 
 #endif
