@@ -5,6 +5,7 @@
 //! are, have sockets of their own.
 
 mod replacing;
+mod socket;
 
 use std::io;
 use std::io::Read;
@@ -91,12 +92,12 @@ impl Announced {
     /// The name is taken or no name, or the socket cannot be made.
     pub fn new(name: &str) -> Result<Self, ControlError> {
         let path = socket_of(name)?;
-        if UnixStream::connect(&path).is_ok() {
+        if socket::connect(&path).is_ok() {
             return Err(ControlError::NameTaken(name.into()));
         }
         // Nobody listens: what is left there is from an orchestrator that was killed.
         let _ = std::fs::remove_file(&path);
-        match UnixListener::bind(&path) {
+        match socket::bind(&path) {
             Ok(listener) => Ok(Self { path, listener }),
             Err(source) => Err(ControlError::Io { path, source }),
         }
@@ -136,7 +137,7 @@ impl Announced {
         let path = attestations_of(&self.path);
         let _ = std::fs::remove_file(&path);
         let failed = |source| ControlError::Io { path: path.clone(), source };
-        let listener = UnixListener::bind(&path).map_err(failed)?;
+        let listener = socket::bind(&path).map_err(failed)?;
         let serving = std::thread::Builder::new().name("attest".into()).spawn(move || {
             for stream in listener.incoming().flatten() {
                 // A peer that hangs up is its own loss.
@@ -196,7 +197,7 @@ impl From<Result<Attested, String>> for Answer {
 pub fn attest(name: &str, nonce: &[u8]) -> Result<Attested, ControlError> {
     let path = attestations_of(&socket_of(name)?);
     let failed = |source| ControlError::Io { path: path.clone(), source };
-    let mut stream = UnixStream::connect(&path).map_err(failed)?;
+    let mut stream = socket::connect(&path).map_err(failed)?;
     stream.set_read_timeout(Some(4 * PATIENCE)).map_err(failed)?;
     stream.write_all(nonce).map_err(failed)?;
     stream.shutdown(std::net::Shutdown::Write).map_err(failed)?;
@@ -249,7 +250,7 @@ fn is_nobody(error: &io::Error) -> bool {
 
 fn ask_socket(path: &Path) -> Result<Record, ControlError> {
     let failed = |source| ControlError::Io { path: path.into(), source };
-    let mut stream = UnixStream::connect(path).map_err(failed)?;
+    let mut stream = socket::connect(path).map_err(failed)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
     let mut text = Vec::new();
     stream.read_to_end(&mut text).map_err(failed)?;

@@ -23,6 +23,7 @@ use super::ControlError;
 use super::PATIENCE;
 use super::ask_if_running;
 use super::is_nobody;
+use super::socket;
 use super::socket_of;
 use crate::model_file::format::MODEL_MAX;
 use crate::model_file::signing::ENVELOPE_MAX;
@@ -61,7 +62,7 @@ impl Announced {
     pub(crate) fn take_offers(&self) -> Result<Offers, ControlError> {
         let path = offers_of(&self.path);
         let _ = std::fs::remove_file(&path);
-        match UnixListener::bind(&path) {
+        match socket::bind(&path) {
             Ok(listener) => Ok(Offers { listener, path }),
             Err(source) => Err(ControlError::Io { path, source }),
         }
@@ -165,7 +166,7 @@ fn send(mut stream: &UnixStream, model: &Unverified) -> io::Result<()> {
 pub fn replace(name: &str, model: &Unverified) -> Result<Replaced, ControlError> {
     let path = offers_of(&socket_of(name)?);
     let failed = |source| ControlError::Io { path: path.clone(), source };
-    let stream = match UnixStream::connect(&path) {
+    let stream = match socket::connect(&path) {
         Err(source) if is_nobody(&source) => return Err(not_taken(name)?),
         connected => connected.map_err(failed)?,
     };
