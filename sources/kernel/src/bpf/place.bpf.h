@@ -429,7 +429,8 @@ static __always_inline int put_steady(struct scratch *s, struct dentry *dentry,
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		s->version = names_version();
 		s->length = start + 2;
-		if (directly)
+		/* Once: the verifier looks at every way through it. */
+		if (directly && attempt == 0)
 			walk_directly(s, dentry, mnt, last);
 		else
 			walk(s, dentry, mnt, last);
