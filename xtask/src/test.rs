@@ -250,9 +250,9 @@ fn kernel_matrix() -> Part {
 }
 
 fn kernel_source() -> Part {
-    let everywhere = "cargo xtask vm --kernel 6.1 -- sh conformance/kernel_together.sh \
+    let everywhere = "cargo xtask vm --timeout 900 --kernel 6.1 -- sh conformance/kernel_together.sh \
                       target/debug/quixote kernel_source kernel_border";
-    let with_models = "cargo xtask vm --kernel 6.12 -- sh conformance/kernel_together.sh \
+    let with_models = "cargo xtask vm --timeout 1500 --kernel 6.12 -- sh conformance/kernel_together.sh \
                        target/debug/quixote kernel_source kernel_border \
                        kernel_container kernel_rules kernel_replace kernel_names kernel_agent";
     Part {

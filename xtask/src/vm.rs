@@ -73,7 +73,7 @@ pub(crate) struct Options {
 }
 
 /// What carries out the guest's instructions.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Accelerator {
     /// Emulation; works everywhere.
     Tcg,
@@ -105,6 +105,9 @@ impl Options {
 }
 
 fn what_is_needed(options: &Options) -> Result<()> {
+    if options.count_instructions && options.accel == Accelerator::Kvm {
+        bail!("vm: --count-instructions counts what is emulated; leave --accel kvm out");
+    }
     if !nix::unistd::geteuid().is_root() {
         bail!("vm: sharing the host's files with the guest needs root; run it as root");
     }
