@@ -55,7 +55,7 @@ finishes() {
 state=$("$quixote" model show --json agent.model | grep -o '"state": *"[0-9a-f]*"' | grep -oE "[0-9a-f]{64}")
 
 begin
-kill -STOP $orchestrator
+stop $orchestrator
 go
 finishes 300 || fail "what the model knows waits for the orchestrator"
 kill -CONT $orchestrator
@@ -64,7 +64,7 @@ grep -q ' 0 lost' run.log || fail "events were lost: $(cat run.log)"
 grep -q "state $state" run.log || fail "what the kernel decided is missing in the state $state: $(cat run.log)"
 
 begin --tma process
-kill -STOP $orchestrator
+stop $orchestrator
 go
 ! finishes 50 || fail "an agent that has to see every event was passed by"
 kill -CONT $orchestrator

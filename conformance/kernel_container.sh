@@ -22,8 +22,7 @@ chown nobody own
 
 # What follows runs in a container whose files are those of this system, in the folder `own`.
 in_container() {
-	mount --rbind / root
-	mount --make-rslave root
+	mount --rbind / root && mount --make-rslave root || return 1
 	/usr/bin/python3 - "$folder" "$@" > config.json <<'CONFIG'
 import json
 import sys
@@ -71,6 +70,7 @@ in_container "$quixote" enforce --quiet --allow-unsigned kernel.model -- /bin/sh
 if in_container "$quixote" enforce --quiet --allow-unsigned kernel.model -- /bin/sh -c 'echo evil > evil'; then
 	fail "what is outside the model was not denied in a container"
 fi
+grep -q 'denied inode_create .*/evil' container.log || fail "it failed otherwise: $(cat container.log)"
 test ! -e own/evil || fail "what was denied took effect"
 unload
 echo "kernel_container: one model in a container and in the kernel, on $(uname -r)"

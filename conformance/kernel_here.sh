@@ -2,7 +2,7 @@
 #
 # `program`: what quixote was built to, from here; the release build where it is empty or there is none. Gives `quixote`, a fresh
 # directory `folder`, which is the home and where everything happens from then on, `fail` to end with a word,
-# `same_coefficients` and `unload`.
+# `stop`, `same_coefficients` and `unload`.
 quixote=$PWD/${program:-target/release/quixote}
 [ -x "$quixote" ] || quixote=$PWD/target/debug/quixote
 script=$(basename "$0" .sh)
@@ -13,6 +13,16 @@ export HOME="$folder" XDG_RUNTIME_DIR="$folder" PATH=/usr/sbin:/usr/bin:/sbin:/b
 fail() {
 	echo "$script: $*" >&2
 	exit 1
+}
+
+# Stops process $1: the signal is taken by one thread first, so a look shows when all stand.
+stop() {
+	kill -STOP "$1"
+	for _ in $(seq 100); do
+		[ -n "$(grep -L '^State:.T' /proc/"$1"/task/*/status)" ] || return 0
+		sleep 0.1
+	done
+	fail "process $1 does not stop"
 }
 
 # Fails unless the models $1 and $2 have the same coefficients, and many.
@@ -28,11 +38,16 @@ same_coefficients() {
 # Unloads the programs, which leaves nothing; not where another script follows that wants them.
 unload() {
 	[ -z "${KEEP_LOADED:-}" ] || return 0
+	unloaded=
 	# A namespace whose orchestrator was killed ends with its last process.
 	for _ in $(seq 300); do
-		! "$quixote" kernel unload 2> unload.log || break
+		if "$quixote" kernel unload 2> unload.log; then
+			unloaded=yes
+			break
+		fi
 		sleep 0.1
 	done
+	[ -n "$unloaded" ] || fail "unloading: $(cat unload.log)"
 	for pins in /sys/fs/bpf/quixote-*; do
 		[ ! -e "$pins" ] || fail "unloading leaves pins: $pins: $(cat unload.log)"
 	done

@@ -67,7 +67,8 @@ pub(crate) fn words(line: &'static str) -> Vec<&'static str> {
 pub(crate) enum Lane {
     /// In the order of the table, alone in this lane.
     Main,
-    /// Aside, from its turn in the table on: it shares no port, folder or build folder with a part of the main lane.
+    /// Aside, from its turn in the table on: it shares no port or folder with any other part, and a build folder with
+    /// none of the main lane.
     Aside,
 }
 

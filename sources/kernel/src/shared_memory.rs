@@ -48,9 +48,11 @@ impl SharedMemory {
         unsafe { AtomicU64::from_ptr(self.0.add(offset).cast()) }
     }
 
-    /// All of a slot to zero, but for its generation.
+    /// All of a slot to zero, but for its generation and its sequence: an answer that nobody took, and what a task still
+    /// remembers that is ending, must not be of any number that the next namespace comes to.
     pub(crate) fn clear(&self, slot: u32) {
-        for at in (16..NAMESPACE_SIZE).step_by(8) {
+        let kept = |at: &usize| *at != crate::wire::at::SEQUENCE;
+        for at in (16..NAMESPACE_SIZE).step_by(8).filter(kept) {
             self.long(slot, at).store(0, Ordering::Release);
         }
         self.word(slot, crate::wire::at::FLAGS).store(0, Ordering::Release);

@@ -71,6 +71,7 @@ pub(crate) mod at {
     pub(crate) const UNTRUSTED: usize = 12;
     pub(crate) const ORCHESTRATOR: usize = 16;
     pub(crate) const PATIENCE: usize = 24;
+    pub(crate) const SEQUENCE: usize = 64;
     pub(crate) const PROCESSES: usize = 72;
     pub(crate) const LIVE: usize = 80;
     pub(crate) const WAITED: usize = 88;

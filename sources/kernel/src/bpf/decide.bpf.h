@@ -161,6 +161,7 @@ static __noinline __u64 look_up_actor(struct task *task, struct scratch *s, stru
 	struct actor_key *key = &s->actor_key;
 	__u64 number;
 
+	task->actor = 0;
 	key->slot = task->slot;
 	key->generation = task->generation;
 	__builtin_memcpy(key->parent_id, task->parent_id, 32);

@@ -45,7 +45,7 @@ struct {
 	__array(values, struct ring);
 } rings SEC(".maps");
 
-/* The number of each actor: no other key of its namespace ever has it. */
+/* The number of each actor, of its slot's sequence: no other key of the slot ever has it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);

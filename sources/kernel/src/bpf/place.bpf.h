@@ -420,7 +420,7 @@ static __noinline struct vfsmount *guess_mount(struct dentry *dentry)
 static __always_inline int put_steady(struct scratch *s, struct dentry *dentry,
 				      struct vfsmount *mnt, enum last last, int directly)
 {
-	__u32 start = s->length, length;
+	__u32 start = s->length, failed = s->failed, length;
 
 	if (start > CELL_MAX) {
 		s->failed = 1;
@@ -429,6 +429,7 @@ static __always_inline int put_steady(struct scratch *s, struct dentry *dentry,
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		s->version = names_version();
 		s->length = start + 2;
+		s->failed = failed;
 		/* Once: the verifier looks at every way through it. */
 		if (directly && attempt == 0)
 			walk_directly(s, dentry, mnt, last);

@@ -139,7 +139,7 @@ struct namespace {
 	__u64 patience_ns;
 	__u64 unused[4];
 	/* Written by some events; none of these is written by one that was allowed before. */
-	__u64 sequence;
+	__u64 sequence; /* goes on with the slot's next namespace */
 	__u64 processes; /* serial number of the last one */
 	__s64 live; /* threads */
 	__u64 waited;
