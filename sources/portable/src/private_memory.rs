@@ -77,8 +77,11 @@ impl Call {
     }
 
     fn is_private(&self, mapping: &Mapping) -> bool {
-        let judged =
-            || self.process().state().executable.contains(&(mapping.device, mapping.inode));
+        let process = self.process();
+        let judged = || {
+            let executable = process.state().executable.clone();
+            mapping.is_of(process.pid, &executable)
+        };
         mapping.private && (mapping.inode == 0 || judged())
     }
 }

@@ -121,13 +121,8 @@ pub(crate) fn only_judged(process: &Process, executable: &HashSet<(u64, u64)>) -
     if mappings.is_empty() {
         return Err(Errno(libc::ESRCH));
     }
-    let unknown = mappings.iter().filter(|m| m.executable && m.inode != 0).find(|mapping| {
-        !executable.contains(&(mapping.device, mapping.inode))
-            && !mapping.open(process.pid).ok().flatten().is_some_and(|file| {
-                sys::fstat(file.as_fd()).is_ok_and(|s| executable.contains(&(s.st_dev, s.st_ino)))
-            })
-    });
-    Ok(unknown.is_none())
+    let mut mapped = mappings.iter().filter(|mapping| mapping.executable && mapping.inode != 0);
+    Ok(mapped.all(|mapping| mapping.is_of(process.pid, executable)))
 }
 
 /// A line of `/proc/PID/maps`.
@@ -163,6 +158,14 @@ impl Mapping {
         let private = permissions.ends_with('p');
         let name = fields.next().unwrap_or_default().trim_ascii_start().to_vec();
         Some(Self { start, end, executable, private, device, inode, name })
+    }
+
+    /// Whether the file behind it is one of these. A file of an overlay may have another number here than its own.
+    pub(crate) fn is_of(&self, pid: u32, files: &HashSet<(u64, u64)>) -> bool {
+        files.contains(&(self.device, self.inode))
+            || self.open(pid).ok().flatten().is_some_and(|file| {
+                sys::fstat(file.as_fd()).is_ok_and(|s| files.contains(&(s.st_dev, s.st_ino)))
+            })
     }
 
     /// The file behind a mapping; through `map_files` where we may, else by its name, when that
