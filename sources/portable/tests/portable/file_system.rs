@@ -268,6 +268,53 @@ fn what_is_denied_has_no_effect() {
     assert!(agent.log().made.is_empty());
 }
 
+/// Ends the mounts that were made below it.
+struct Mounted(Vec<String>);
+
+impl Mounted {
+    fn mount(&mut self, words: &[&str], at: &str) {
+        assert!(Command::new("mount").args(words).arg(at).status().unwrap().success());
+        self.0.push(at.to_owned());
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        for at in self.0.iter().rev() {
+            let _ = Command::new("umount").args(["-l", at]).status();
+        }
+    }
+}
+
+/// Where the layers are different file systems, what is mapped has another number than the file.
+#[test]
+fn a_program_on_an_overlay_changes_its_root() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new("overlay");
+    let [lower, upper, merged] = ["lower", "upper", "merged"].map(|name| {
+        let path = format!("{}/{name}", scratch.0);
+        std::fs::create_dir(&path).unwrap();
+        path
+    });
+    let mut mounted = Mounted(Vec::new());
+    mounted.mount(&["-t", "tmpfs", "lower"], &lower);
+    mounted.mount(&["-t", "tmpfs", "upper"], &upper);
+    for name in ["changes", "work"] {
+        std::fs::create_dir(format!("{upper}/{name}")).unwrap();
+    }
+    let source = scratch
+        .write("root.c", "#include <unistd.h>\nint main(void) { return chroot(\"/run\") != 0; }");
+    let compiled = Command::new("gcc").args(["-o", &format!("{lower}/root"), &source]).status();
+    assert!(compiled.unwrap().success());
+    let layers = format!("lowerdir={lower},upperdir={upper}/changes,workdir={upper}/work");
+    mounted.mount(&["-t", "overlay", "overlay", "-o", &layers], &merged);
+    let agent = Recorder::new(allow);
+    assert_eq!(run(&agent, &[&format!("{merged}/root")]).unwrap(), 0);
+    assert!(agent.told().contains(&"path_chroot /run".to_owned()), "{:#?}", agent.told());
+}
+
 #[test]
 fn root_mounts_and_changes_its_root() {
     if !is_root() {
