@@ -14,6 +14,8 @@ echo x > file; mkdir -p inner; mv file inner/moved; ln -s a inner/link; ln inner
 chmod 600 inner/moved; touch inner/moved; rm -r inner
 (sleep 0); sleep 100 & sleep 1; kill $!
 ls /proc/self/fd > /dev/null
+perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0) && bind(S, sockaddr_un($ARGV[0])) && listen(S, 1) or die' "$PWD/socket"
+rm socket
 WORKLOAD
 
 "$quixote" kernel load

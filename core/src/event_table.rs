@@ -139,7 +139,7 @@ event_table! {
     SocketBind = 7, "socket_bind", Core, [socket: Socket, address: Address];
     /// A socket was connected to a peer.
     SocketConnect = 8, "socket_connect", Core, [socket: Socket, address: Address];
-    /// A socket began to accept connections.
+    /// A socket began to accept connections. The path of a UNIX socket is no address here: it was judged as bind(2) made it.
     SocketListen = 9, "socket_listen", Core, [socket: Socket, local: Address];
     /// A connection is accepted on a listening socket; the hook fires before the peer is known.
     SocketAccept = 10, "socket_accept", Core, [socket: Socket, local: Address];

@@ -84,27 +84,17 @@ static __noinline int put_unix_address(struct scratch *s, const __u8 *rest, __u3
 	return 0;
 }
 
-/* A socket's own address: of a UNIX socket the name it was bound by, if that is absolute. */
+/* A UNIX socket's own address: a path is none. Who bound it by one was judged where it was made. */
 static __noinline int put_local_unix(struct scratch *s, struct unix_sock *socket)
 {
 	struct unix_address *address = BPF_CORE_READ(socket, addr);
-	const __u8 *name;
-	__u8 first = 0;
 
 	if (!address) {
 		put8(s, ADDRESS_NONE);
 		return 0;
 	}
-	name = (void *)address + bpf_core_field_offset(struct unix_address, name) + 2;
-	bpf_probe_read_kernel(&first, 1, name);
-	if (first != '/') {
-		put_unix_address(s, name, BPF_CORE_READ(address, len) - 2);
-		return 0;
-	}
-	put8(s, ADDRESS_UNIX_PATH);
-	put_text(s, (const char *)name);
-	put32(s, 0);
-	put_zeros(s, 1 + 32);
+	put_unix_address(s, (void *)address + bpf_core_field_offset(struct unix_address, name) + 2,
+			 BPF_CORE_READ(address, len) - 2);
 	return 0;
 }
 

@@ -9,7 +9,6 @@ use std::os::fd::OwnedFd;
 use tsem::Address;
 use tsem::Effect;
 use tsem::EventKind;
-use tsem::Place;
 use tsem::Socket;
 use tsem::Value;
 
@@ -143,11 +142,8 @@ pub(crate) fn local_address(held: &Held) -> Result<Address, Errno> {
     let raw = socket_calls::local(held.fd.as_fd())?;
     Ok(match raw.named() {
         Named::Plain(address) => address,
-        // The name it was bound by: relative to a directory that may have moved since.
-        Named::UnixPath(path) => match path.first() {
-            Some(b'/') => Address::UnixPath(Place::new(path, 0)),
-            _ => Address::None,
-        },
+        // What it was bound by is a text; the place was judged as the node was made there.
+        Named::UnixPath(_) => Address::None,
     })
 }
 
