@@ -177,6 +177,7 @@ const LONG: &[Long] = &[
         needs: &[Need::Root],
         steps: &[
             QUIXOTE,
+            "bash conformance/corpus/gcc/prepare.sh --fetch",
             "cargo xtask vm --timeout 14000 --kernel 6.12 -- /usr/bin/python3 conformance/run_kernel_corpus.py",
         ],
     },
