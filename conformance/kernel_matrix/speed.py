@@ -45,10 +45,11 @@ def sample(name, configuration, case):
 
 def explain(configurations, cases):
     """What tells why a bar is missed."""
-    for name in PROFILED:
-        configurations[name].prepare()
-        for case in cases:
-            tell("profile", case=case.name, configuration=name, programs=speed_profile.of(configurations[name], case))
+    with speed_profile.switched_on():
+        for name in PROFILED:
+            configurations[name].prepare()
+            for case in cases:
+                tell("profile", case=case.name, configuration=name, programs=speed_profile.of(configurations[name], case))
     tell("memory", **speed_memory.per_namespace(configurations["enforcing"]))
 
 

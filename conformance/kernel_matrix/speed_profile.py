@@ -1,5 +1,6 @@
 """Where the time goes: the kernel's own clock of each BPF program, while a case runs once more, its start included."""
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -8,16 +9,22 @@ SWITCH = Path("/proc/sys/kernel/bpf_stats_enabled")
 SHOWN = 4
 
 
-def of(configuration, case):
-    """The dearest programs of a run, in microseconds a call of the case."""
+@contextlib.contextmanager
+def switched_on():
+    """The kernel counts meanwhile. To switch it rewrites its own code, which an emulated machine may die of, so once for all cases."""
     SWITCH.write_text("1")
     try:
-        # What looking itself costs.
-        idle, before = programs(), programs()
-        configuration.measure(case)
-        after = programs()
+        yield
     finally:
         SWITCH.write_text("0")
+
+
+def of(configuration, case):
+    """The dearest programs of a run, in microseconds a call of the case."""
+    # What looking itself costs.
+    idle, before = programs(), programs()
+    configuration.measure(case)
+    after = programs()
     spent = [spent_by(each, (idle, before, after), case.count) for each in after]
     return sorted(spent, key=lambda one: -one["micros"])[:SHOWN]
 
