@@ -72,7 +72,7 @@ fn mcu() -> Part {
     Part {
         name: "mcu",
         about: "the agent on emulated microcontrollers passes its suite, decides within its memory, stops an attack",
-        limit: Duration::from_secs(700),
+        limit: Duration::from_secs(900),
         required: true,
         lane: Lane::Aside,
         needs: vec![Need::Program("qemu-system-arm"), Need::Program("ld.lld-19")],
