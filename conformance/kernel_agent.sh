@@ -84,5 +84,10 @@ kill -KILL $orchestrator
 wait $orchestrator || true
 go
 finishes 300 || fail "without an orchestrator the model does not hold any more"
+# The namespaces of the orchestrators that were killed end with their last process.
+for _ in $(seq 300); do
+	! "$quixote" kernel status | grep -q ', 0 namespaces' || break
+	sleep 0.1
+done
 unload
 echo "kernel_agent: the kernel decides what the model knows, and denies the rest, on $(uname -r)"
