@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Sockets and their addresses. The path of a UNIX socket is judged where the kernel has resolved it;
  * in the other socket events it is no address.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Extended attributes. The value's digest is part of the event where it decides about security
  * (`security.*`, and ACLs in `system.*`); elsewhere it is data.

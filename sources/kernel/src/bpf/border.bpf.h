@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What no namespace may touch, whatever its model holds: orchestrators, and what the programs live in.
  * The event is judged first, so that the record has it.

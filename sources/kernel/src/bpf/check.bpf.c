@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Never attached: writes down an event that stands in a map, field by field, with the pen and the
  * digests of the other sets, so that they can be held to the conformance vectors on a running

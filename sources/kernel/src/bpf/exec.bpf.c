@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Executing programs: judged in bprm_creds_from_file, where the file that will run and the
  * credentials it gets are settled and the call can still fail; settled in bprm_committed_creds.

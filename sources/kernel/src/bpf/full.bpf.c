@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The events of the profile `full`: a set of programs of its own, loaded beside those of main.bpf.c
  * when the first namespace wants them, with the same maps. Who runs none has none of these in its

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Processes: groups, priorities, limits; also of the acting process itself. None of these hooks may
  * sleep: the kernel holds locks in them, or would make all wait that move tasks between groups.

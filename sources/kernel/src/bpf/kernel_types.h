@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The few kernel types that the programs look into, relocated by CO-RE at load time. Only the
  * members that are read are declared; offsets come from the running kernel's BTF.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Writes a CELL in the canonical encoding of core/src/encode.rs. What does not fit marks the event
  * as failed: it is then a loss, which denies when enforcing.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Tasks that only their orchestrator reaches, maps and programs that only keepers have, and what nobody may do any more.
  */

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What programs and orchestrator exchange. src/wire.rs has the same layout and a test that holds
  * the two together by size; the offsets are asserted here.
