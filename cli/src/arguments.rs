@@ -25,6 +25,17 @@ Examples:
   quixote show nginx forensics                                   see what was outside the model
 ";
 
+const ENVIRONMENT: &str = "\
+Environment:
+  QUIXOTE_LOG          what is told beside results, on stderr: targets and levels, such as
+                       `audit=warn,user=warn,dev=error` (the default) or `dev=debug`.
+                       audit: what a security engineer keeps; every event that is lost is named
+  QUIXOTE_STATE_DIR    where records, keys of agents and unfinished runs are kept
+  QUIXOTE_RUNTIME_DIR  where running namespaces have their sockets
+  QUIXOTE_TRUST_DIR    where the keys are that models are accepted from
+  NO_COLOR             no colour, if it is set and not empty
+";
+
 /// Keeps a Linux workload inside the security behaviour that it was tested to.
 ///
 /// Learn a model of what a workload does, review and sign it, then run the workload so that
@@ -130,7 +141,7 @@ impl Arguments {
 }
 
 fn long_help() -> String {
-    format!("{EXAMPLES}\n{}", exit::HELP)
+    format!("{EXAMPLES}\n{ENVIRONMENT}\n{}", exit::HELP)
 }
 
 #[cfg(test)]

@@ -8,8 +8,10 @@
     reason = "texts for people are made once a command; how they read counts more"
 )]
 
+mod allowance;
 mod arguments;
 mod commands;
+mod diagnostics;
 mod exit;
 mod failure;
 mod namespace;
@@ -28,7 +30,9 @@ fn main() -> ExitCode {
         Err(asked) => return exit::of_command_line(&asked),
     };
     output::choose_colour(arguments.color);
-    match commands::run(arguments.command) {
+    let outcome = diagnostics::collect().and_then(|()| commands::run(arguments.command));
+    diagnostics::write_rest();
+    match outcome {
         Ok(status) => status.into(),
         Err(failure) => failure.report(),
     }

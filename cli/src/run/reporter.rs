@@ -21,6 +21,8 @@ use super::denial::Denial;
 use super::watch::Progress;
 use super::watch::Violation;
 use super::watch::Watch;
+use crate::allowance::Allowance;
+use crate::diagnostics;
 use crate::output;
 use crate::terminal::screen;
 use crate::terminal::screen::Screen;
@@ -29,9 +31,6 @@ use crate::terminal::screen::Screen;
 const TICK: Duration = Duration::from_millis(100);
 /// Progress is told no more often than this.
 const BETWEEN_PROGRESS: Duration = Duration::from_secs(2);
-/// So many violations are told at once, and then one more in each `BETWEEN_VIOLATIONS`.
-const VIOLATIONS_BURST: u32 = 10;
-const BETWEEN_VIOLATIONS: Duration = Duration::from_secs(1);
 /// A program that has just given the terminal back may still clear the screen.
 const SETTLING: Duration = Duration::from_secs(1);
 /// So many messages wait for the screen.
@@ -158,13 +157,13 @@ impl Desk {
 
     fn write_if_free(&mut self) {
         let free = self.screen_is_free();
-        if free && !self.held.is_empty() && !self.telling.quiet {
+        if free && !self.telling.quiet {
             self.write_held();
         }
     }
 
     fn write_held(&mut self) {
-        for message in self.held.drain(..) {
+        for message in self.held.drain(..).chain(diagnostics::take()) {
             output::note(&message);
         }
     }
@@ -192,47 +191,9 @@ fn progress_line(name: &str, before: Progress, now: Progress, program: &str) -> 
     )
 }
 
-/// A bucket of messages that may be told.
-struct Allowance {
-    left: u32,
-    filled: Instant,
-}
-
-impl Allowance {
-    fn new(now: Instant) -> Self {
-        Self { left: VIOLATIONS_BURST, filled: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        while self.left < VIOLATIONS_BURST && now - self.filled >= BETWEEN_VIOLATIONS {
-            self.left += 1;
-            self.filled += BETWEEN_VIOLATIONS;
-        }
-        if self.left == VIOLATIONS_BURST {
-            self.filled = now;
-        }
-        let may = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        may
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_burst_is_told_and_a_flood_is_not() {
-        let start = Instant::now();
-        let mut allowance = Allowance::new(start);
-        let told = (0..1000).filter(|_| allowance.take(start)).count();
-        assert_eq!(told, VIOLATIONS_BURST as usize);
-        let later = start + BETWEEN_VIOLATIONS * 3;
-        assert_eq!((0..1000).filter(|_| allowance.take(later)).count(), 3);
-        let much_later = start + BETWEEN_VIOLATIONS * 1000;
-        let told = (0..1000).filter(|_| allowance.take(much_later)).count();
-        assert_eq!(told, VIOLATIONS_BURST as usize);
-    }
 
     #[test]
     fn progress_says_what_is_new() {

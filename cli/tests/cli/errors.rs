@@ -133,3 +133,13 @@ fn a_namespace_that_never_was_is_told() {
     refused(&told, 125, "nobody");
     assert!(told.stderr.contains("quixote ps --all"), "{}", told.stderr);
 }
+
+#[test]
+fn diagnostics_that_cannot_be_understood_are_told() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.command(&["ps"]).env("QUIXOTE_LOG", "dev=loud").output().unwrap();
+    let told = Told::of(&output);
+    refused(&told, 125, "QUIXOTE_LOG");
+    assert!(told.stderr.contains("dev=loud"), "{}", told.stderr);
+    assert_eq!(told.stdout, "");
+}

@@ -318,10 +318,15 @@ fn shell(sandbox: &Sandbox, script: &str) -> String {
 fn run_what_could_not_be_judged_for_want_of_descriptors_is_lost_and_not_signed() {
     let sandbox = Sandbox::new();
     let script = "ulimit -n 40; quixote learn -q -o x.model --json -- \
-        bash -c 'for i in $(seq 60); do sleep 3 & done; wait'";
+        bash -c 'for i in $(seq 60); do sleep 3 & done; wait' 2> told";
     let told = shell(&sandbox, script);
     let summary: serde_json::Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
-    assert!(summary["counts"]["losses"].as_u64().unwrap() > 0, "{told}");
+    let losses = summary["counts"]["losses"].as_u64().unwrap();
+    assert!(losses > 0, "{told}");
+    let named = sandbox.read("told");
+    let lines =
+        named.lines().filter(|line| line.contains("a system call could not be judged tid="));
+    assert!((1..=losses).contains(&(lines.count() as u64)), "{named}");
     sandbox.good(&["model", "keygen", "-o", "me.key"]);
     let refused = sandbox.quixote(&["model", "sign", "--key", "me.key", "x.model"]);
     assert_eq!(refused.status, 125);

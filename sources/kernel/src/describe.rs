@@ -20,6 +20,12 @@ use tsem::encode_coe;
 use crate::wire;
 use crate::wire::Message;
 
+/// The name of a message's kind of event.
+pub(crate) fn kind_name(message: &Message<'_>) -> &'static str {
+    let kind = u16::try_from(message.kind).ok().and_then(EventKind::from_code);
+    kind.map_or("unknown", EventKind::name)
+}
+
 /// The event of a message.
 pub(crate) fn event(message: &Message<'_>) -> Result<Description, DecodeError> {
     let cell = decode_cell(message.cell)?;

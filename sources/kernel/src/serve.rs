@@ -202,12 +202,26 @@ impl Server {
         let counts = self.namespace.counts();
         let now = counts.dropped + counts.late;
         let mut reported = lock(&self.reported);
+        if now > *reported {
+            tracing::warn!(
+                target: "audit",
+                dropped = counts.dropped,
+                late = counts.late,
+                "events that did not fit the ring, and events without an answer at their deadline, so far"
+            );
+        }
         (*reported..now).for_each(|_| self.agent.lost(None, Loss::Dropped));
         *reported = now;
     }
 
+    fn lost(&self, process: ProcessId, event: &str, why: &str) {
+        tracing::warn!(target: "audit", event, why, "an event is lost");
+        self.agent.lost(Some(process), Loss::Unreadable);
+    }
+
     fn take(&self, octets: &[u8]) {
         let Some(message) = Message::read(octets) else {
+            tracing::error!(target: "dev", "the programs sent no message");
             return self.agent.lost(None, Loss::Unreadable);
         };
         let process = ProcessId(message.process);
@@ -218,7 +232,13 @@ impl Server {
             MessageType::Exited => self.exited(process, message.pid),
             MessageType::Committed => self.agent.exec_settled(process, ExecOutcome::Committed),
             MessageType::Failed => self.agent.exec_settled(process, ExecOutcome::Failed),
-            MessageType::Lost => self.agent.lost(Some(process), Loss::Unreadable),
+            MessageType::Lost => {
+                self.lost(
+                    process,
+                    describe::kind_name(&message),
+                    "the kernel could not describe it",
+                );
+            }
         }
     }
 
@@ -237,16 +257,17 @@ impl Server {
             Ok(event) => event,
             Err(error) => {
                 tracing::error!(target: "dev", ?error, "the kernel sent no event");
-                self.agent.lost(Some(ProcessId(message.process)), Loss::Unreadable);
+                let process = ProcessId(message.process);
+                self.lost(process, describe::kind_name(message), "it cannot be read");
                 return None;
             }
         };
+        let name = event.cell.kind.name();
         if !describe::coefficient_agrees(message, event.cell.kind) {
-            tracing::error!(target: "audit", kind = event.cell.kind.name(), "kernel and core differ");
-            self.agent.lost(Some(event.process), Loss::Unreadable);
+            self.lost(event.process, name, "kernel and core differ about its coefficient");
         }
         if message.flags & wire::WANTS_DIGEST != 0 && !self.fill_digest(&mut event, message) {
-            self.agent.lost(Some(event.process), Loss::Unreadable);
+            self.lost(event.process, name, "its file has no digest");
             return None;
         }
         if message.flags & wire::NAMES_SOURCE != 0 {
@@ -297,7 +318,8 @@ impl Server {
         }
         let leads_to = self.agent.executing(event.process).map(|identity| identity.task);
         if leads_to.is_none() {
-            self.agent.lost(Some(event.process), Loss::Unreadable);
+            let name = event.cell.kind.name();
+            self.lost(event.process, name, "the agent does not say what it leads to");
             *verdict = Verdict::Deny;
         }
         leads_to
@@ -324,11 +346,13 @@ impl Server {
         let verdict = self.agent.judge(&event);
         let denied = message.flags & wire::DENIED != 0;
         match verdict {
-            Verdict::Allow if denied => self.agent.lost(Some(event.process), Loss::Unreadable),
+            Verdict::Allow if denied => {
+                self.lost(event.process, event.cell.kind.name(), "only the kernel denied it");
+            }
             Verdict::Allow => self.tell_effects(&event),
             Verdict::Deny | Verdict::Kill => {
                 if !denied {
-                    self.agent.lost(Some(event.process), Loss::Unreadable);
+                    self.lost(event.process, event.cell.kind.name(), "only the kernel allowed it");
                 }
                 let _ = self.refused(&event, verdict);
             }

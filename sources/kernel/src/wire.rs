@@ -99,6 +99,8 @@ pub(crate) fn is_used(namespace: &[u8]) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message<'a> {
     pub(crate) about: MessageType,
+    /// The code of an event's kind.
+    pub(crate) kind: u32,
     pub(crate) sequence: u64,
     pub(crate) process: u64,
     /// Child of a fork, target of an event.
@@ -122,6 +124,7 @@ impl<'a> Message<'a> {
         let cell_length = word(octets, 44)? as usize;
         Some(Self {
             about: MessageType::of(word(octets, 0)?)?,
+            kind: word(octets, 4)?,
             sequence: long(octets, 8)?,
             process: long(octets, 16)?,
             other: long(octets, 24)?,
@@ -245,13 +248,14 @@ mod tests {
     fn a_message_is_read_where_the_header_says() {
         let mut octets = vec![0; MESSAGE_SIZE + 3];
         octets[0] = 1;
+        octets[4] = 5;
         octets[16] = 7;
         octets[44] = 3;
         octets[112] = 9;
         octets[MESSAGE_SIZE..].copy_from_slice(b"abc");
         let message = Message::read(&octets).unwrap();
         assert_eq!(message.about, MessageType::Judge);
-        assert_eq!((message.process, message.cell), (7, &b"abc"[..]));
+        assert_eq!((message.kind, message.process, message.cell), (5, 7, &b"abc"[..]));
         assert_eq!(message.coefficient.0[0], 9);
         octets[44] = 4;
         assert!(Message::read(&octets).is_none(), "shorter than it says");

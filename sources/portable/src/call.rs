@@ -237,7 +237,7 @@ impl Call {
 
     /// Tells the agent that an event could not be described, and refuses it.
     pub(crate) fn lost(&self, loss: Loss) -> Refusal {
-        self.supervisor.agent.lost(Some(self.process().id), loss);
+        self.supervisor.lost(&self.notification, Some(self.process().id), loss);
         Refusal::Errno(libc::EPERM)
     }
 }

@@ -22,6 +22,7 @@ use std::time::Instant;
 use tsem::Agent;
 use tsem::Description;
 use tsem::Loss;
+use tsem::ProcessId;
 use tsem::Verdict;
 
 use crate::call::Call;
@@ -270,7 +271,7 @@ impl Supervisor {
             Err(Stranger::Gone) => return self.refuse_unknown(&notification),
             Err(Stranger::Ambiguous) => {
                 if self.listener.valid(notification.id).is_ok() {
-                    self.agent.lost(None, Loss::Unreadable);
+                    self.lost(&notification, None, Loss::Unreadable);
                     self.refuse(&notification, Refusal::Kill);
                 }
                 return;
@@ -286,23 +287,30 @@ impl Supervisor {
             return self.refuse(&notification, Refusal::Errno(libc::EPERM));
         }
         let handled = handlers::exec::settle(&call).and_then(|()| handlers::handle(&call));
-        self.count_want(&handled);
+        self.count_want(&notification, &handled);
         self.answer(&notification, handled);
+    }
+
+    /// Tells the agent, and whoever keeps the log, that a call could not be judged.
+    pub(crate) fn lost(&self, call: &Notification, process: Option<ProcessId>, loss: Loss) {
+        let (tid, number) = (call.tid, call.number);
+        tracing::warn!(target: "audit", tid, number, ?loss, "a system call could not be judged");
+        self.agent.lost(process, loss);
     }
 
     /// Who waits is there, but could not be held: for want of descriptors, or of memory.
     fn refuse_unknown(&self, notification: &Notification) {
         if self.listener.valid(notification.id).is_ok() {
-            self.agent.lost(None, Loss::Dropped);
+            self.lost(notification, None, Loss::Dropped);
         }
         self.refuse(notification, Refusal::Errno(libc::EPERM));
     }
 
     /// A call that was refused because we, not the workload, have no descriptor left is a loss:
     /// the workload's own table is only asked when a descriptor is handed over.
-    fn count_want(&self, handled: &Handled) {
+    fn count_want(&self, notification: &Notification, handled: &Handled) {
         if matches!(handled, Err(Refusal::Errno(libc::EMFILE | libc::ENFILE))) {
-            self.agent.lost(None, Loss::Dropped);
+            self.lost(notification, None, Loss::Dropped);
         }
     }
 
@@ -342,7 +350,7 @@ impl Supervisor {
         rest: Box<dyn FnOnce() -> Handled + Send>,
     ) {
         if self.lock_blocked().len() >= BLOCKED_MAX {
-            self.agent.lost(None, Loss::Dropped);
+            self.lost(notification, None, Loss::Dropped);
             return self.refuse(notification, Refusal::Errno(libc::ENFILE));
         }
         let (id, caller) = (notification.id, notification.tid);
@@ -357,7 +365,7 @@ impl Supervisor {
         };
         self.crew.works_again();
         self.lock_blocked().retain(|blocked| blocked.worker != worker);
-        self.count_want(&handled);
+        self.count_want(notification, &handled);
         self.answer(notification, handled);
     }
 
