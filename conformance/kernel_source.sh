@@ -16,6 +16,8 @@ chmod 600 inner/moved; touch inner/moved; rm -r inner
 ls /proc/self/fd > /dev/null
 perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0) && bind(S, sockaddr_un($ARGV[0])) && listen(S, 1) or die' "$PWD/socket"
 rm socket
+# A signal for one that has ended, and that nobody has waited for.
+perl -e 'exit unless $p = fork; sleep 1; kill 0, $p; waitpid $p, 0'
 WORKLOAD
 
 "$quixote" kernel load

@@ -89,7 +89,9 @@ def overflow(lives):
     model = lives.folder / "flood.model"
     lives.fresh()
     wanted = ["--runs", "1", "--accept-rules", "none", "--name", "flood", "-o", model]
-    running = start(lives, lives.line("learn", *wanted, "--", lives.storm, "flood", FLOOD, FLOOD_STATUS))
+    line = lives.line("learn", *wanted, "--", lives.storm, "flood", FLOOD, FLOOD_STATUS)
+    with open(lives.folder / "told", "w") as told:
+        running = start(lives, line, told)
     ready = wait_until((lives.work / "ready").exists)
     os.kill(running.pid, signal.SIGSTOP)
     (lives.work / "go").touch()
@@ -111,6 +113,8 @@ def overflow(lives):
     # The end of the process is lost as well.
     if lost != made - recorded + 1 or recorded == made:
         problems.append(f"{made} made, {recorded} recorded, but {lost} lost")
+    if "did not fit the ring" not in (lives.folder / "told").read_text():
+        problems.append("nobody was told")
     return problems + signed_all_the_same(lives, model) + nothing_left(lives)
 
 
@@ -190,9 +194,9 @@ def in_a_row(lives, count):
     return left_over(before, after)
 
 
-def start(lives, line):
+def start(lives, line, told=subprocess.DEVNULL):
     return subprocess.Popen(
-        line, env=lives.environment, cwd=lives.work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        line, env=lives.environment, cwd=lives.work, stdout=subprocess.DEVNULL, stderr=told
     )
 
 

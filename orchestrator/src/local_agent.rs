@@ -43,32 +43,47 @@ impl LocalAgent {
     pub fn engine(&self) -> MutexGuard<'_, Engine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Has the engine do something, and says what for when that was lost to it.
+    fn told<T>(&self, what: &str, process: ProcessId, act: impl FnOnce(&mut Engine) -> T) -> T {
+        let mut engine = self.engine();
+        let before = engine.counts();
+        let done = act(&mut engine);
+        let after = engine.counts();
+        drop(engine);
+        if after.losses() > before.losses() {
+            let (process, too_large) = (process.0, after.too_large > before.too_large);
+            tracing::warn!(target: "audit", what, process, too_large, "an event is lost to the agent");
+        }
+        done
+    }
 }
 
 impl Agent for LocalAgent {
     fn started(&self, process: ProcessId) {
-        self.engine().started(process);
+        self.told("start", process, |engine| engine.started(process));
     }
 
     fn forked(&self, parent: ProcessId, child: ProcessId) {
-        self.engine().forked(parent, child);
+        self.told("fork", parent, |engine| engine.forked(parent, child));
     }
 
     fn exited(&self, process: ProcessId) {
-        self.engine().exited(process);
+        self.told("exit", process, |engine| engine.exited(process));
     }
 
     fn judge(&self, event: &Description) -> Verdict {
-        let mut engine = self.engine();
-        let judged = engine.judge(event);
-        let told = judged.first && judged.violation.is_some();
-        let told = told.then(|| engine.forensics().last().cloned()).flatten();
-        let told = told.map(|forensic| {
-            let chain = crate::chain::names(engine.observation(), forensic.event.task);
-            let acting = engine.identities().get(forensic.event.task.0 as usize).copied();
-            (forensic, chain, acting.unwrap_or(TaskIdentity::INITIAL))
+        let (judged, told) = self.told(event.cell.kind.name(), event.process, |engine| {
+            let judged = engine.judge(event);
+            let told = judged.first && judged.violation.is_some();
+            let told = told.then(|| engine.forensics().last().cloned()).flatten();
+            let told = told.map(|forensic| {
+                let chain = crate::chain::names(engine.observation(), forensic.event.task);
+                let acting = engine.identities().get(forensic.event.task.0 as usize).copied();
+                (forensic, chain, acting.unwrap_or(TaskIdentity::INITIAL))
+            });
+            (judged, told)
         });
-        drop(engine);
         self.observer.judged(event, judged.first);
         if let Some((forensic, chain, acting)) = told {
             self.observer.violation(&forensic, &chain, acting);
@@ -85,7 +100,7 @@ impl Agent for LocalAgent {
     }
 
     fn exec_settled(&self, process: ProcessId, outcome: ExecOutcome) {
-        self.engine().exec_settled(process, outcome);
+        self.told("end of an exec", process, |engine| engine.exec_settled(process, outcome));
     }
 
     fn effect(&self, process: ProcessId, effect: &Effect<'_>) {

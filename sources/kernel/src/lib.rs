@@ -12,6 +12,7 @@ pub mod attach;
 mod content;
 pub mod cost;
 mod describe;
+mod ended;
 mod foretelling;
 mod foretold;
 pub mod full_programs;

@@ -361,12 +361,6 @@ pub(crate) fn failed(name: &'static str) -> impl FnOnce(libbpf_rs::Error) -> Ker
     move |source| KernelError::Map { name: name.into(), source }
 }
 
-/// Whether the process of this number, which may have ended, is still the one that we know by it.
-pub(crate) fn is_process(namespace: &Namespace, process: ProcessId, pid: u32) -> bool {
-    let Ok(pidfd) = sys::pidfd_open(pid) else { return false };
-    namespace.process_of(pidfd.as_fd()) == Some(process)
-}
-
 pub(crate) fn kill_process(namespace: &Namespace, process: ProcessId, pid: u32) {
     let Ok(pidfd) = sys::pidfd_open(pid) else { return };
     if namespace.process_of(pidfd.as_fd()) == Some(process) {

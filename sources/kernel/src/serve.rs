@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use libbpf_rs::RingBufferBuilder;
 use portable_source::credentials;
@@ -31,6 +30,8 @@ use tsem::Verdict;
 
 use crate::content;
 use crate::describe;
+use crate::ended;
+use crate::ended::Ended;
 use crate::foretold;
 use crate::foretold::Foretold;
 use crate::model::Known;
@@ -40,12 +41,9 @@ use crate::namespace::FIRST;
 use crate::namespace::Namespace;
 use crate::programs::KernelError;
 use crate::sys;
-use crate::sys::Reaped;
 use crate::wire;
 use crate::wire::Message;
 use crate::wire::MessageType;
-
-const POLL: Duration = Duration::from_millis(50);
 
 /// Whether the rules of a model leave an event as the kernel wrote it down, so that it may be
 /// known by that.
@@ -64,7 +62,7 @@ pub(crate) struct Server {
     pub(crate) first_pid: u32,
     processes: Mutex<HashMap<u64, u32>>,
     foretold: Mutex<Foretold>,
-    ending: Mutex<Vec<u32>>,
+    ended: Mutex<Ended>,
     reported: Mutex<u64>,
     progress: Mutex<Progress>,
     more: Condvar,
@@ -106,7 +104,7 @@ impl Server {
             first_pid,
             processes: Mutex::new([(FIRST.0, first_pid)].into()),
             foretold: Mutex::default(),
-            ending: Mutex::default(),
+            ended: Mutex::default(),
             reported: Mutex::default(),
             progress: Mutex::default(),
             more: Condvar::new(),
@@ -139,7 +137,8 @@ impl Server {
         };
         loop {
             while !self.tick() {
-                if let Err(error) = ring.poll(POLL)
+                let pause = lock(&self.ended).pause();
+                if let Err(error) = ring.poll(pause)
                     && error.kind() != libbpf_rs::ErrorKind::Interrupted
                 {
                     tracing::error!(target: "user", %error, "the namespace's ring cannot be read");
@@ -156,38 +155,31 @@ impl Server {
         self.note(|progress| progress.all_ended = true);
     }
 
-    /// True when the last task is gone, and every child that has ended is reaped.
+    /// True when the last task is gone, and every process that has ended is forgotten.
     fn tick(&self) -> bool {
         self.report_losses();
-        let mut ending = lock(&self.ending);
-        ending.retain(|pid| match sys::reap(*pid) {
-            Reaped::NotYet => true,
-            Reaped::NotOurs => {
-                self.reaped(*pid, None);
-                false
-            }
-            Reaped::Ended(status) => {
-                self.reaped(*pid, Some(status));
-                false
-            }
-        });
-        self.namespace.live() <= 0 && ending.is_empty()
+        let nobody_is_left = self.namespace.live() <= 0;
+        let mut ended = lock(&self.ended);
+        let forgotten = ended.look(
+            nobody_is_left,
+            |process, pid| ended::fate(&self.namespace, process, pid),
+            |pid, status| self.reaped(pid, status),
+        );
+        let all = nobody_is_left && ended.is_empty();
+        drop(ended);
+        for process in forgotten {
+            self.agent.exited(process);
+            self.namespace.forget_process(process);
+        }
+        all
     }
 
     /// When no task is left and the ring is empty: ends the processes whose end did not fit the
     /// ring. Whether anybody is to be waited for.
     fn end_untold(&self) -> bool {
-        let untold: Vec<_> = lock(&self.processes).drain().collect();
-        for (process, pid) in untold {
-            let process = ProcessId(process);
-            self.agent.exited(process);
-            // Another process may have been given the number meanwhile; not the first one's,
-            // since nobody but us reaps that.
-            if process == FIRST || namespace::is_process(&self.namespace, process, pid) {
-                lock(&self.ending).push(pid);
-            }
-        }
-        !lock(&self.ending).is_empty()
+        let mut ended = lock(&self.ended);
+        lock(&self.processes).drain().for_each(|(process, pid)| ended.add(ProcessId(process), pid));
+        !ended.is_empty()
     }
 
     fn reaped(&self, pid: u32, status: Option<i32>) {
@@ -243,11 +235,9 @@ impl Server {
     }
 
     fn exited(&self, process: ProcessId, pid: u32) {
-        self.agent.exited(process);
         self.forget(lock(&self.foretold).ended(pid));
-        self.namespace.forget_process(process);
         lock(&self.processes).remove(&process.0);
-        lock(&self.ending).push(pid);
+        lock(&self.ended).add(process, pid);
     }
 
     /// The description of a message, and whether it is known by what the kernel wrote down.

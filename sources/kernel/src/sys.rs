@@ -112,17 +112,28 @@ pub(crate) fn become_subreaper() {
 /// What became of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reaped {
+    /// With this status, as wait(2) has it.
     Ended(i32),
     NotYet,
     NotOurs,
 }
 
-pub(crate) fn reap(pid: u32) -> Reaped {
-    let mut status = 0;
-    // SAFETY: the status outlives the call.
-    match unsafe { libc::waitpid(pid as i32, &raw mut status, libc::WNOHANG) } {
-        0 => Reaped::NotYet,
-        -1 => Reaped::NotOurs,
+/// Waits for a process, if it is a child of ours and has ended.
+pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> Reaped {
+    // SAFETY: siginfo is plain data, for which zeros are valid.
+    let mut information: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let id = pidfd.as_raw_fd() as libc::id_t;
+    let options = libc::WEXITED | libc::WNOHANG;
+    // SAFETY: the kernel fills the structure that it is given.
+    if unsafe { libc::waitid(libc::P_PIDFD, id, &raw mut information, options) } < 0 {
+        return Reaped::NotOurs;
+    }
+    // SAFETY: these fields are valid after waitid(2); without a child they are zeros.
+    let (pid, status) = unsafe { (information.si_pid(), information.si_status()) };
+    match information.si_code {
+        _ if pid == 0 => Reaped::NotYet,
+        libc::CLD_EXITED => Reaped::Ended(status << 8),
+        libc::CLD_DUMPED => Reaped::Ended(status | 0x80),
         _ => Reaped::Ended(status),
     }
 }
