@@ -2,10 +2,11 @@
 
 import dataclasses
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
+
+import in_memory
 
 FOLDER = Path("/tmp/speed")
 OUTSIDE = Path("/tmp/outside")
@@ -74,28 +75,13 @@ def lay_out(micro, client):
         shutil.copy(micro, FOLDER / name)
     program = shutil.copy("/bin/busybox", FOLDER / "true")
     subprocess.run(["mount", "--bind", program, "/bin/true"], check=True)
-    keep_in_memory(COMPILER)
+    kept = FOLDER / "kept"
+    kept.mkdir()
+    in_memory.keep([in_memory.found(name) for name in COMPILER], kept)
     for name, text in {"nginx": NGINX, "redis": REDIS}.items():
         own = text.format(folder=FOLDER, port=PORT[name], pid=FOLDER / f"{name}.pid")
         for folder in (FOLDER, OUTSIDE):
             (folder / f"{name}.conf").write_text(own)
-
-
-def keep_in_memory(names):
-    """Puts copies on the tmpfs in the place of programs and their libraries: the kernel keeps no digest of the guest's root."""
-    programs = [compiler_part(name) for name in names]
-    listed = subprocess.run(["ldd", *programs], stdout=subprocess.PIPE, text=True, check=True).stdout
-    libraries = re.findall(r"(/\S+) \(0x", listed)
-    kept = FOLDER / "kept"
-    kept.mkdir()
-    for file in sorted({os.path.realpath(file) for file in [*programs, *libraries]}):
-        copy = shutil.copy(file, kept / file.replace("/", "_"))
-        subprocess.run(["mount", "--bind", copy, file], check=True)
-
-
-def compiler_part(name):
-    asked = subprocess.run(["gcc", f"-print-prog-name={name}"], stdout=subprocess.PIPE, text=True, check=True)
-    return shutil.which(asked.stdout.strip())
 
 
 def all_cases():
