@@ -201,6 +201,7 @@ impl RemoteAgent {
 
     /// What does not fit the agent's messages is a loss, counted where the record is.
     fn too_long(&self) {
+        tracing::warn!(target: "audit", "an event is lost: it does not fit the agent's messages");
         self.observer.lost(Loss::TooLarge);
         if let Err(error) = self.link.tell(&Request::Lost(Loss::TooLarge), || {}) {
             self.end(error);
@@ -262,10 +263,15 @@ impl RemoteAgent {
                 cache.answered(ticket, verdict, inside);
             }
         };
+        let what = event.cell.kind.name();
         match *reply {
             Reply::Verdict { verdict, first, violation, coefficient } => {
                 // What could not be judged has no coefficient.
-                keep(verdict, violation.is_none() && coefficient != Digest::ZERO);
+                let judged = coefficient != Digest::ZERO;
+                if !judged {
+                    tracing::warn!(target: "audit", what, "an event is lost to the agent");
+                }
+                keep(verdict, violation.is_none() && judged);
                 if verdict == Verdict::Allow {
                     self.witness.allowed(event);
                 }
@@ -278,6 +284,7 @@ impl RemoteAgent {
             }
             Reply::Failed(Failure::Identity) => {
                 keep(Verdict::Deny, false);
+                tracing::warn!(target: "audit", what, "an event is lost: another identity than the agent's");
                 self.observer.lost(Loss::Unreadable);
                 Ok(Verdict::Deny)
             }
