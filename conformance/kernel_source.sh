@@ -18,7 +18,21 @@ perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0) && bind(S, sockaddr_un($ARG
 rm socket
 # A signal for one that has ended, and that nobody has waited for.
 perl -e 'exit unless $p = fork; sleep 1; kill 0, $p; waitpid $p, 0'
+# A terminal that no path is named for, ids that do not change, no groups.
+/usr/bin/python3 -I -S -B ids
 WORKLOAD
+cat > ids <<'IDS'
+import ctypes
+import os
+
+os.openpty()
+os.setresuid(*os.getresuid())
+os.setresgid(*os.getresgid())
+libc = ctypes.CDLL(None)
+libc.setfsuid(os.getuid())
+libc.setfsgid(-1)
+libc.setgroups(0, None)
+IDS
 
 "$quixote" kernel load
 for source in kernel portable; do
@@ -40,7 +54,8 @@ grep -q 'No such file' root.log || fail "a root that the model knows was refused
 # The same as an ordinary user: portably by itself, in the kernel by root with --user.
 chmod 755 "$folder"
 mkdir own
-chown nobody own
+cp ids own
+chown nobody own own/ids
 cd own
 as_nobody() {
 	HOME=$PWD XDG_RUNTIME_DIR=$PWD /usr/bin/setpriv --reuid=nobody --regid=nogroup --init-groups -- "$@"

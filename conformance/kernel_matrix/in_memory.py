@@ -1,9 +1,17 @@
-"""Programs in memory, in a guest: the kernel keeps no digest of a file on the guest's root, and emulated hashing is slow."""
+"""Programs in memory, in a guest: the kernel keeps no digest of a file on the guest's root, and emulated hashing is slow.
+
+    /usr/bin/python3 conformance/kernel_matrix/in_memory.py FOLDER PROGRAM|FILE...
+"""
 
 import os
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
+
+# Where workloads find programs.
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def keep(programs, folder):
@@ -19,6 +27,17 @@ def keep(programs, folder):
 
 
 def found(name):
-    """Where a program of the compiler, or any other, is."""
-    asked = subprocess.run(["gcc", f"-print-prog-name={name}"], stdout=subprocess.PIPE, text=True, check=True)
-    return shutil.which(asked.stdout.strip())
+    """Where a program is, a part of the compiler, or a file by its path."""
+    asked = name if "/" in name else shutil.which(name, path=PATH)
+    if not asked:
+        line = ["gcc", f"-print-prog-name={name}"]
+        asked = shutil.which(subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+    if not asked:
+        sys.exit(f"{name}: no such program here")
+    return asked
+
+
+if __name__ == "__main__":
+    kept = Path(sys.argv[1])
+    kept.mkdir(exist_ok=True)
+    keep([found(name) for name in sys.argv[2:]], kept)

@@ -53,8 +53,9 @@ const PROT_EXEC: u32 = 4;
 const SHM_EXEC: u32 = 0o100_000;
 const PRCTL_OPTIONS: &[u32] =
     &[1, 4, 8, 22, 24, 26, 28, 35, 36, 38, 47, 53, 57, 59, 62, 65, 0x5961_6d61];
-/// `TIOCSTI` and `TIOCLINUX` type into a terminal, `FIOSETOWN` and `SIOCSPGRP` name whom to signal.
-const IOCTLS: &[u32] = &[0x5412, 0x541c, 0x8901, 0x8902];
+/// `TIOCSTI` and `TIOCLINUX` type into a terminal, `TIOCGPTPEER` opens one, `FIOSETOWN` and `SIOCSPGRP`
+/// name whom to signal.
+const IOCTLS: &[u32] = &[0x5412, 0x541c, 0x5441, 0x8901, 0x8902];
 /// `F_SETOWN` and `F_SETOWN_EX`.
 const OWNER_COMMANDS: &[u32] = &[8, 15];
 

@@ -349,6 +349,25 @@ pub(crate) fn process_group(pid: u32) -> SysResult<u32> {
     check(unsafe { libc::getpgid(pid as i32) }.into()).map(|group| group as u32)
 }
 
+/// Which terminal a master is of, `TIOCGPTN`.
+pub(crate) fn terminal_number(master: BorrowedFd<'_>) -> SysResult<u32> {
+    let mut number = 0_u32;
+    // SAFETY: the kernel fills the number, which outlives the call.
+    let done = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTN as _, &raw mut number) };
+    check(done.into()).map(|_| number)
+}
+
+/// Opens the other end of a terminal by its master.
+pub(crate) fn terminal_peer(master: BorrowedFd<'_>, flags: i32) -> SysResult<OwnedFd> {
+    const TIOCGPTPEER: u32 = 0x5441;
+    let flags = flags | libc::O_CLOEXEC;
+    // SAFETY: no pointers are passed; the descriptor is new and nobody else's.
+    unsafe {
+        let fd = check(libc::ioctl(master.as_raw_fd(), TIOCGPTPEER as _, flags).into())?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
 /// The `CLONE_NEW*` of a namespace descriptor, `ioctl_ns(2)`.
 pub(crate) fn namespace_kind(fd: BorrowedFd<'_>) -> SysResult<u64> {
     const NS_GET_NSTYPE: u64 = 0xb703;

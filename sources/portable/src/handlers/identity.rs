@@ -39,7 +39,7 @@ struct Ids {
 }
 
 impl Ids {
-    /// What the kernel makes of a call (kernel/sys.c); nothing where it refuses.
+    /// What the kernel makes of a call (kernel/sys.c); nothing where it refuses, or where there is nothing to do.
     fn after(self, call: SetId, arguments: [u32; 3], privileged: bool) -> Option<Self> {
         let [first, second, third] = arguments;
         let one_of = |id: u32, own: &[u32]| privileged || own.contains(&id);
@@ -67,11 +67,15 @@ impl Ids {
                 let fits = arguments.iter().all(|id| *id == LEAVE || one_of(*id, &all));
                 let effective = or(second, self.effective);
                 let (real, saved) = (or(first, self.real), or(third, self.saved));
-                fits.then_some(Self { real, effective, saved, file_system: effective })
+                let changes = real != self.real
+                    || saved != self.saved
+                    || second != LEAVE && [self.effective, self.file_system] != [second; 2];
+                (fits && changes).then_some(Self { real, effective, saved, file_system: effective })
             }
             SetId::Fs => {
                 let own = [self.real, self.effective, self.saved, self.file_system];
-                one_of(first, &own).then_some(Self { file_system: first, ..self })
+                let changes = first != LEAVE && first != self.file_system;
+                (changes && one_of(first, &own)).then_some(Self { file_system: first, ..self })
             }
         }
     }
@@ -96,7 +100,7 @@ fn set_id(call: &Call, set: SetId, user: bool) -> Handled {
     };
     let arguments = [0, 1, 2].map(|index| call.argument(index) as u32);
     let privileged = coe.capabilities & capability != 0;
-    // What the kernel refuses, or what changes nothing of a file system id, is no event.
+    // What the kernel refuses, and what it need not do, is no event.
     if let Some(after) = now.after(set, arguments, privileged) {
         let ids = [after.real, after.effective, after.saved, after.file_system];
         let ids = ids.into_iter().chain([set as u32]);
@@ -152,6 +156,10 @@ pub(crate) fn setgroups(call: &Call) -> Handled {
         if count == 0 { Vec::new() } else { call.bytes(call.argument(1), count as usize * 4)? };
     call.judge(EventKind::TaskFixSetgroups, vec![Value::Text(group_list(&groups))])?;
     call.thread.forget_credentials();
+    // No groups stand nowhere.
+    if count == 0 {
+        return Ok(Outcome::Continue);
+    }
     guards::with_memory(call, call.argument(1), count * 4)
 }
 
@@ -224,6 +232,20 @@ mod tests {
         assert_eq!(USER.after(SetId::Res, [LEAVE, 7, LEAVE], false), ids(5, 7, 7, 7));
         assert_eq!(USER.after(SetId::Res, [8, LEAVE, LEAVE], false), None);
         assert_eq!(USER.after(SetId::Fs, [5, 0, 0], false), ids(5, 6, 7, 5));
+        assert_eq!(USER.after(SetId::Fs, [8, 0, 0], false), None);
+    }
+
+    #[test]
+    fn what_changes_no_id_is_no_event_where_the_kernel_looks_first() {
+        assert_eq!(USER.after(SetId::Fs, [6, 0, 0], true), None);
+        assert_eq!(USER.after(SetId::Fs, [LEAVE, 0, 0], true), None);
+        assert_eq!(USER.after(SetId::Res, [5, 6, 7], true), None);
+        assert_eq!(USER.after(SetId::Res, [LEAVE; 3], true), None);
+        let apart = Ids { file_system: 5, ..USER };
+        assert_eq!(apart.after(SetId::Res, [LEAVE; 3], true), None);
+        assert_eq!(apart.after(SetId::Res, [LEAVE, 6, LEAVE], true), ids(5, 6, 7, 6));
+        assert_eq!(ROOT.after(SetId::Re, [0, 0, 0], true), ids(0, 0, 0, 0));
+        assert_eq!(ROOT.after(SetId::Id, [0, 0, 0], true), ids(0, 0, 0, 0));
     }
 
     #[test]

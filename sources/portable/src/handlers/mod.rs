@@ -20,6 +20,7 @@ mod queue;
 mod rename;
 mod signal;
 mod socket;
+mod terminal;
 
 pub(crate) mod address;
 pub(crate) mod exec;

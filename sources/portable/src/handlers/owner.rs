@@ -11,6 +11,7 @@ use tsem::Target;
 use tsem::Value;
 
 use super::guards;
+use super::terminal;
 use crate::call::Call;
 use crate::call::Handled;
 use crate::call::Outcome;
@@ -20,6 +21,7 @@ use crate::sys::Owner;
 
 const SIOCSPGRP: u64 = 0x8902;
 const FIOSETOWN: u64 = 0x8901;
+const TIOCGPTPEER: u64 = 0x5441;
 
 /// `F_SETOWN` takes a number, `F_SETOWN_EX` a structure.
 pub(crate) fn fcntl(call: &Call) -> Handled {
@@ -40,6 +42,7 @@ pub(crate) fn ioctl(call: &Call) -> Handled {
             let number = number.first_chunk().map_or(0, |number| i32::from_ne_bytes(*number));
             set_owner(call, Owner::of_number(number))
         }
+        TIOCGPTPEER => terminal::peer(call),
         _ => guards::unfilterable(call),
     }
 }

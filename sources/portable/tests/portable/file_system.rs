@@ -408,6 +408,24 @@ fn typing_into_a_terminal_is_denied_unless_modeled() {
     assert_eq!(run(&agent, &[PYTHON, "-c", script]).unwrap(), 0);
 }
 
+/// As openpty(3) opens it, which names no path.
+#[test]
+fn a_terminal_opened_by_its_master_is_a_file_that_is_opened() {
+    let script = "import os,sys\n\
+         try: master,end=os.openpty()\n\
+         except PermissionError: sys.exit(9)\n\
+         os.write(end,b'said'); assert os.read(master,9)==b'said'";
+    let is_end = |event: &Description| {
+        event.cell.kind == EventKind::FileOpen
+            && event.places().any(|place| place.path.starts_with(b"/dev/pts/"))
+    };
+    let agent = Recorder::new(allow);
+    assert_eq!(run(&agent, &[PYTHON, "-c", script]).unwrap(), 0);
+    assert_eq!(agent.log().events.iter().filter(|event| is_end(event)).count(), 1);
+    let agent = Recorder::new(is_end);
+    assert_eq!(run(&agent, &[PYTHON, "-c", script]).unwrap(), 9);
+}
+
 /// The hook is told of `/dev/tty` before it is known whether there is a terminal behind it.
 #[test]
 fn the_terminal_is_judged_by_the_name_that_it_is_opened_by() {
