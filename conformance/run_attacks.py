@@ -331,6 +331,7 @@ def parse_options():
     parser.add_argument("--quixote", type=Path, default=default_binary(), help="the binary under test")
     parser.add_argument("--bare", action="store_true", help="the controls alone")
     parser.add_argument("--only", action="append", metavar="NAME", help="may be repeated; in that order")
+    parser.add_argument("--without", action="append", default=[], metavar="NAME", help="all but this; may be repeated")
     parser.add_argument("--account", default="root" if os.geteuid() == 0 else run_corpus.own_account())
     parser.add_argument("--ci", action="store_true", help="skipped attacks are failures")
     parser.add_argument("--learn-runs", type=int, default=2)
@@ -352,7 +353,7 @@ def main():
     process_tree.become_subreaper()
     attacks = json.loads((ATTACKS / "attacks.json").read_text())
     attacks = {each["name"]: as_seen_by(options.source, each) for each in attacks}
-    chosen = [attacks[name] for name in options.only or attacks]
+    chosen = [attacks[name] for name in options.only or attacks if name not in options.without]
     trial = Trial(options)
     if options.bare:
         trial.bench.run("bare", lambda command: process_tree.as_account(options.account, command))
