@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -75,6 +76,9 @@ class Promise(run_corpus.Conformance):
             self.learn_under(source, rules)
             rules = rules_of(self.sides[source].model)
         problems = self.compare()
+        # Each side signs and uses the other's model from here on.
+        for source, side in self.sides.items():
+            shutil.copy(side.model, self.logs / f"{source}.model")
         for source in ("portable", "kernel"):
             problems += self.enforce_elsewhere(source)
         if problems:
@@ -113,7 +117,7 @@ class Promise(run_corpus.Conformance):
         """The model of one source in force under the other; what is wrong with that."""
         where = OTHER[learned]
         label, side = f"enforce-{learned}-in-{where}", self.sides[where]
-        side.take(self.sides[learned].model)
+        side.take(self.logs / f"{learned}.model")
         side.sign()
         counts = {"violations": None, "denied": None, "losses": None}
         self.row.enforced[f"{learned} model, {where} source"] = counts
