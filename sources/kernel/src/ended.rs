@@ -7,10 +7,9 @@ use std::time::Instant;
 
 use tsem::ProcessId;
 
+use crate::namespace;
 use crate::namespace::Namespace;
 use crate::sys;
-use crate::sys::Errno;
-use crate::sys::Reaped;
 
 /// What names a process that is gone has been told by then: hooks do not sleep while they hold one.
 const GRACE: Duration = Duration::from_millis(10);
@@ -98,20 +97,14 @@ impl Ended {
     }
 }
 
-/// Waits for a process if it is a child of ours and has ended. Another one may have its number by now.
+/// Waits for a process if it is a child of ours and has ended.
 pub(crate) fn fate(namespace: &Namespace, process: ProcessId, pid: u32) -> Fate {
-    let pidfd = match sys::pidfd_open(pid) {
-        Ok(pidfd) => pidfd,
-        Err(Errno(libc::ESRCH)) => return Fate::Gone(None),
-        // For want of descriptors.
-        Err(_) => return Fate::Waits,
-    };
-    if namespace.process_of(pidfd.as_fd()) != Some(process) {
-        return Fate::Gone(None);
-    }
-    match sys::reap(pidfd.as_fd()) {
-        Reaped::Ended(status) => Fate::Gone(Some(status)),
-        Reaped::NotYet | Reaped::NotOurs => Fate::Waits,
+    match namespace::hold_process(namespace, process, pid) {
+        Ok(Some(pidfd)) => {
+            sys::reap(pidfd.as_fd()).map_or(Fate::Waits, |status| Fate::Gone(Some(status)))
+        }
+        Ok(None) => Fate::Gone(None),
+        Err(_) => Fate::Waits,
     }
 }
 

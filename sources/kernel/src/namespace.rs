@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -27,6 +28,7 @@ use crate::model::Model;
 use crate::neighbours;
 use crate::programs::KernelError;
 use crate::sys;
+use crate::sys::Errno;
 use crate::wire;
 use crate::wire::SLOTS;
 use crate::wire::at;
@@ -361,9 +363,25 @@ pub(crate) fn failed(name: &'static str) -> impl FnOnce(libbpf_rs::Error) -> Ker
     move |source| KernelError::Map { name: name.into(), source }
 }
 
+/// Holds a process; `None` where it is gone, and another one may have its number by now.
+///
+/// # Errors
+///
+/// It cannot be held, for want of descriptors.
+pub(crate) fn hold_process(
+    namespace: &Namespace,
+    process: ProcessId,
+    pid: u32,
+) -> Result<Option<OwnedFd>, Errno> {
+    match sys::pidfd_open(pid) {
+        Ok(pidfd) => Ok((namespace.process_of(pidfd.as_fd()) == Some(process)).then_some(pidfd)),
+        Err(Errno(libc::ESRCH)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 pub(crate) fn kill_process(namespace: &Namespace, process: ProcessId, pid: u32) {
-    let Ok(pidfd) = sys::pidfd_open(pid) else { return };
-    if namespace.process_of(pidfd.as_fd()) == Some(process) {
+    if let Ok(Some(pidfd)) = hold_process(namespace, process, pid) {
         let _ = sys::pidfd_kill(pidfd.as_fd());
     }
 }

@@ -109,33 +109,24 @@ pub(crate) fn become_subreaper() {
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
 }
 
-/// What became of a child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reaped {
-    /// With this status, as wait(2) has it.
-    Ended(i32),
-    NotYet,
-    NotOurs,
-}
-
-/// Waits for a process, if it is a child of ours and has ended.
-pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> Reaped {
+/// Waits for a process, if it is a child of ours and has ended: its status, as wait(2) has it.
+pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> Option<i32> {
     // SAFETY: siginfo is plain data, for which zeros are valid.
     let mut information: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let id = pidfd.as_raw_fd() as libc::id_t;
     let options = libc::WEXITED | libc::WNOHANG;
     // SAFETY: the kernel fills the structure that it is given.
     if unsafe { libc::waitid(libc::P_PIDFD, id, &raw mut information, options) } < 0 {
-        return Reaped::NotOurs;
+        return None;
     }
     // SAFETY: these fields are valid after waitid(2); without a child they are zeros.
     let (pid, status) = unsafe { (information.si_pid(), information.si_status()) };
-    match information.si_code {
-        _ if pid == 0 => Reaped::NotYet,
-        libc::CLD_EXITED => Reaped::Ended(status << 8),
-        libc::CLD_DUMPED => Reaped::Ended(status | 0x80),
-        _ => Reaped::Ended(status),
-    }
+    let status = match information.si_code {
+        libc::CLD_EXITED => status << 8,
+        libc::CLD_DUMPED => status | 0x80,
+        _ => status,
+    };
+    (pid != 0).then_some(status)
 }
 
 /// Signals are for the threads that expect them.

@@ -349,6 +349,9 @@ pub(crate) fn process_group(pid: u32) -> SysResult<u32> {
     check(unsafe { libc::getpgid(pid as i32) }.into()).map(|group| group as u32)
 }
 
+/// include/uapi/asm-generic/ioctls.h.
+pub(crate) const TIOCGPTPEER: u64 = 0x5441;
+
 /// Which terminal a master is of, `TIOCGPTN`.
 pub(crate) fn terminal_number(master: BorrowedFd<'_>) -> SysResult<u32> {
     let mut number = 0_u32;
@@ -359,7 +362,6 @@ pub(crate) fn terminal_number(master: BorrowedFd<'_>) -> SysResult<u32> {
 
 /// Opens the other end of a terminal by its master.
 pub(crate) fn terminal_peer(master: BorrowedFd<'_>, flags: i32) -> SysResult<OwnedFd> {
-    const TIOCGPTPEER: u32 = 0x5441;
     let flags = flags | libc::O_CLOEXEC;
     // SAFETY: no pointers are passed; the descriptor is new and nobody else's.
     unsafe {

@@ -21,7 +21,6 @@ use crate::sys::Owner;
 
 const SIOCSPGRP: u64 = 0x8902;
 const FIOSETOWN: u64 = 0x8901;
-const TIOCGPTPEER: u64 = 0x5441;
 
 /// `F_SETOWN` takes a number, `F_SETOWN_EX` a structure.
 pub(crate) fn fcntl(call: &Call) -> Handled {
@@ -42,7 +41,7 @@ pub(crate) fn ioctl(call: &Call) -> Handled {
             let number = number.first_chunk().map_or(0, |number| i32::from_ne_bytes(*number));
             set_owner(call, Owner::of_number(number))
         }
-        TIOCGPTPEER => terminal::peer(call),
+        sys::TIOCGPTPEER => terminal::peer(call),
         _ => guards::unfilterable(call),
     }
 }
