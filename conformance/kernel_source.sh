@@ -20,6 +20,7 @@ rm socket
 perl -e 'exit unless $p = fork; sleep 1; kill 0, $p; waitpid $p, 0'
 # A terminal that no path is named for, ids that do not change, no groups.
 /usr/bin/python3 -I -S -B ids
+/usr/bin/python3 -I -S -B memory
 WORKLOAD
 cat > ids <<'IDS'
 import ctypes
@@ -33,6 +34,38 @@ libc.setfsuid(os.getuid())
 libc.setfsgid(-1)
 libc.setgroups(0, None)
 IDS
+# Executable memory that the kernel keeps in files of its own, which have no name for anybody.
+cat > memory <<'MEMORY'
+import ctypes
+import mmap
+import os
+
+READ_WRITE = mmap.PROT_READ | mmap.PROT_WRITE
+READ_WRITE_EXEC = READ_WRITE | mmap.PROT_EXEC
+MAP_HUGETLB = 0x40000
+SHM_RDONLY, SHM_EXEC, IPC_RMID = 0o10000, 0o100000, 0
+libc = ctypes.CDLL(None, use_errno=True)
+libc.shmat.restype = ctypes.c_void_p
+libc.mprotect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+
+
+def make_executable(address):
+    assert libc.mprotect(address, mmap.PAGESIZE, READ_WRITE_EXEC) == 0, os.strerror(ctypes.get_errno())
+
+
+shared = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS
+mmap.mmap(-1, mmap.PAGESIZE, flags=shared, prot=READ_WRITE_EXEC)
+later = mmap.mmap(-1, mmap.PAGESIZE, flags=shared, prot=READ_WRITE)
+make_executable(ctypes.addressof(ctypes.c_char.from_buffer(later)))
+mmap.mmap(-1, 2 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_HUGETLB, prot=READ_WRITE_EXEC)
+segment = libc.shmget(0, mmap.PAGESIZE, 0o700)
+for flags in SHM_EXEC, SHM_EXEC | SHM_RDONLY:
+    assert libc.shmat(segment, None, flags) != ctypes.c_void_p(-1).value, os.strerror(ctypes.get_errno())
+make_executable(libc.shmat(segment, None, 0))
+libc.shmctl(segment, IPC_RMID, None)
+MEMORY
+echo 4 > /proc/sys/vm/nr_hugepages
+test "$(cat /proc/sys/vm/nr_hugepages)" = 4 || fail "no huge pages"
 
 "$quixote" kernel load
 for source in kernel portable; do
@@ -54,8 +87,8 @@ grep -q 'No such file' root.log || fail "a root that the model knows was refused
 # The same as an ordinary user: portably by itself, in the kernel by root with --user.
 chmod 755 "$folder"
 mkdir own
-cp ids own
-chown nobody own own/ids
+cp ids memory own
+chown nobody own own/ids own/memory
 cd own
 as_nobody() {
 	HOME=$PWD XDG_RUNTIME_DIR=$PWD /usr/bin/setpriv --reuid=nobody --regid=nogroup --init-groups -- "$@"

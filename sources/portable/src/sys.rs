@@ -185,6 +185,12 @@ pub(crate) fn read_file(dir: BorrowedFd<'_>, name: &[u8]) -> SysResult<Vec<u8>> 
     }
 }
 
+/// An empty file without a name, on a file system that the kernel has mounted for itself.
+pub(crate) fn memory_file(flags: u32) -> SysResult<OwnedFd> {
+    // SAFETY: the name is a C string.
+    owned(unsafe { libc::memfd_create(c"quixote".as_ptr(), flags) }.into())
+}
+
 /// As [`read_file`], of a text file and by its whole path. What is not UTF-8, as the name of a
 /// process may be, is replaced.
 pub(crate) fn read_text(path: &str) -> SysResult<String> {

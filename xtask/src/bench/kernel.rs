@@ -16,6 +16,7 @@ use crate::setup;
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
+use clap::builder::PossibleValuesParser;
 use results::Results;
 use std::io::BufRead;
 use std::io::BufReader;
@@ -87,9 +88,13 @@ pub(crate) struct Options {
     /// Write what the guests printed here, a JSON object a line
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Measure nothing: make the tables of what --json kept
-    #[arg(long, value_name = "FILE", conflicts_with = "json")]
-    from: Option<PathBuf>,
+    /// Measure nothing: make the tables of what --json kept (may be given several times)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "only"])]
+    from: Vec<PathBuf>,
+    /// Boot only for this configuration, and those of the same boot, and make no tables: for --json and --from (may be
+    /// given several times)
+    #[arg(long, value_name = "CONFIGURATION", requires = "json", value_parser = PossibleValuesParser::new(configurations()))]
+    only: Vec<String>,
     /// Measure time instead of instructions: half of the figures are noise unless the machine is idle
     #[arg(long)]
     wall_clock: bool,
@@ -109,11 +114,13 @@ struct Programs {
 
 /// Measures and reports.
 pub(super) fn run(repository: &Repository, options: &Options) -> Result<()> {
-    let printed = match &options.from {
-        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
-        None => measure_all(repository, options)?,
-    };
-    publish(&printed, options)
+    if options.from.is_empty() {
+        let printed = measure_all(repository, options)?;
+        return if options.only.is_empty() { publish(&printed, options) } else { Ok(()) };
+    }
+    let read =
+        |path: &PathBuf| std::fs::read_to_string(path).with_context(|| path.display().to_string());
+    publish(&options.from.iter().map(read).collect::<Result<String>>()?, options)
 }
 
 fn measure_all(repository: &Repository, options: &Options) -> Result<String> {
@@ -124,7 +131,11 @@ fn measure_all(repository: &Repository, options: &Options) -> Result<String> {
     };
     let programs = compile(repository)?;
     let mut printed = String::new();
-    for boot in BOOTS {
+    let asked = |boot: &&Boot| {
+        options.only.is_empty()
+            || options.only.iter().any(|only| boot.configurations.contains(&only.as_str()))
+    };
+    for boot in BOOTS.iter().filter(asked) {
         println!("boot: {} ({})", boot.append, boot.configurations.join(", "));
         printed += &measure(repository, boot, options, &programs, &quixote)?;
         if let Some(path) = &options.json {

@@ -17,6 +17,9 @@
 #define FMODE_WRITE 2
 #define FMODE_NOACCOUNT 0x20000000 /* opened by the kernel for itself */
 #define PID_FS 0x50494446
+#define TMPFS 0x01021994
+#define HUGETLBFS 0x958458f6
+#define MNT_INTERNAL 0x4000
 #define PROT_EXEC 4
 #define MAP_SHARED 1
 
@@ -64,6 +67,23 @@ static __always_inline int is_pidfd(struct file *file)
 	return file->f_path.dentry->d_sb->s_magic == PID_FS;
 }
 
+/*
+ * Memory that the kernel keeps in a file of its own: shared anonymous memory, System V segments, huge pages. On those
+ * mounts of the kernel only memfd_create() makes files that a program knows as such, and it names them.
+ */
+static __always_inline int is_nameless(struct file *file)
+{
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	unsigned long magic = BPF_CORE_READ(dentry, d_sb, s_magic);
+	char name[6] = {};
+
+	if ((magic != TMPFS && magic != HUGETLBFS) ||
+	    !(BPF_CORE_READ(file, f_path.mnt, mnt_flags) & MNT_INTERNAL))
+		return 0;
+	bpf_probe_read_kernel(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
+	return __builtin_memcmp(name, "memfd:", sizeof(name)) != 0;
+}
+
 SEC("lsm.s/file_open")
 int BPF_PROG(file_open, struct file *file)
 {
@@ -89,7 +109,7 @@ int BPF_PROG(mmap_file, struct file *file, unsigned long reqprot, unsigned long 
 	if (!((reqprot | prot) & PROT_EXEC))
 		return 0;
 	BEGIN(MMAP_FILE);
-	if (raw_argument(ctx, 0)) {
+	if (raw_argument(ctx, 0) && !is_nameless(file)) {
 		put8(a.s, 1);
 		put_opened(a.s, file, LAST_AS_IT_IS);
 		put_digest(a.s, file, file->f_inode, 1);
@@ -110,7 +130,7 @@ int BPF_PROG(file_mprotect, struct vm_area_struct *vma, unsigned long reqprot, u
 		return 0;
 	BEGIN(FILE_MPROTECT);
 	file = vma->vm_file;
-	if (file) {
+	if (file && !is_nameless(file)) {
 		put8(a.s, 1);
 		put_file(a.s, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt),
 			 LAST_AS_IT_IS);

@@ -109,6 +109,7 @@ struct path {
 struct vfsmount {
 	struct dentry *mnt_root;
 	struct super_block *mnt_sb;
+	int mnt_flags;
 } PRESERVED;
 
 struct mnt_namespace {

@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
 use tsem::EventKind;
@@ -121,9 +122,19 @@ pub(crate) fn only_judged(process: &Process, executable: &HashSet<(u64, u64)>) -
     if mappings.is_empty() {
         return Err(Errno(libc::ESRCH));
     }
-    let mut mapped = mappings.iter().filter(|mapping| mapping.executable && mapping.inode != 0);
+    let mut mapped = mappings.iter().filter(|mapping| mapping.executable && mapping.is_of_a_file());
     Ok(mapped.all(|mapping| mapping.is_of(process.pid, executable)))
 }
+
+/// The file systems that the kernel has mounted for itself: where `memfd_create` makes its files,
+/// and programs no others.
+static KERNELS_OWN: LazyLock<Vec<u64>> = LazyLock::new(|| {
+    let huge = [libc::MFD_HUGE_2MB, libc::MFD_HUGE_1GB].map(|size| libc::MFD_HUGETLB | size);
+    let kinds = [0, libc::MFD_HUGETLB, huge[0], huge[1]];
+    // A size that this machine does not have is an error.
+    let files = kinds.iter().filter_map(|flags| sys::memory_file(libc::MFD_CLOEXEC | flags).ok());
+    files.filter_map(|file| Some(sys::fstat(file.as_fd()).ok()?.st_dev)).collect()
+});
 
 /// A line of `/proc/PID/maps`.
 #[derive(Debug)]
@@ -160,6 +171,12 @@ impl Mapping {
         Some(Self { start, end, executable, private, device, inode, name })
     }
 
+    /// Anonymous memory that is shared, System V segments and huge pages lie in files of the kernel's own.
+    fn is_of_a_file(&self) -> bool {
+        let is_nameless = !self.name.starts_with(b"/memfd:") && KERNELS_OWN.contains(&self.device);
+        self.inode != 0 && !is_nameless
+    }
+
     /// Whether the file behind it is one of these. A file of an overlay may have another number here than its own.
     pub(crate) fn is_of(&self, pid: u32, files: &HashSet<(u64, u64)>) -> bool {
         files.contains(&(self.device, self.inode))
@@ -171,7 +188,7 @@ impl Mapping {
     /// The file behind a mapping; through `map_files` where we may, else by its name, when that
     /// still names the same inode.
     fn open(&self, pid: u32) -> SysResult<Option<OwnedFd>> {
-        if self.inode == 0 {
+        if !self.is_of_a_file() {
             return Ok(None);
         }
         let link = format!("/proc/{pid}/map_files/{:x}-{:x}", self.start, self.end);
@@ -181,5 +198,26 @@ impl Mapping {
         let file = sys::open(&self.name, libc::O_PATH | libc::O_NOFOLLOW)?;
         let same = sys::fstat(file.as_fd())?.st_ino == self.inode;
         if same { Ok(Some(file)) } else { Err(Errno(libc::ESTALE)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_of_a_file(device: u64, name: &str) -> bool {
+        let (major, minor) = (libc::major(device), libc::minor(device));
+        let line = format!("1000-2000 rwxs 00000000 {major:02x}:{minor:02x} 7   {name}");
+        Mapping::parse(line.as_bytes()).unwrap().is_of_a_file()
+    }
+
+    #[test]
+    fn memory_in_files_of_the_kernels_own_is_of_no_file() {
+        let own = sys::fstat(sys::memory_file(libc::MFD_CLOEXEC).unwrap().as_fd()).unwrap().st_dev;
+        assert!(!is_of_a_file(own, "/dev/zero (deleted)"));
+        assert!(!is_of_a_file(own, "/SYSV00000000 (deleted)"));
+        assert!(is_of_a_file(own, "/memfd:code (deleted)"), "whoever made it holds it");
+        let other = sys::fstat(sys::open(b"/", libc::O_PATH).unwrap().as_fd()).unwrap().st_dev;
+        assert!(is_of_a_file(other, "/dev/zero (deleted)"), "anybody can name a file so");
     }
 }

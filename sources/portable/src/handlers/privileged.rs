@@ -131,9 +131,12 @@ fn adjust(call: &Call, clock: u64, at: u64) -> Handled {
 
 /// Memory that others write and this process executes.
 pub(crate) fn shmat(call: &Call) -> Handled {
+    const READ_EXEC: u64 = 5;
     const READ_WRITE_EXEC: u64 = 7;
     const SHARED: u64 = 1;
-    let values = [Value::NoFile, Value::Number(READ_WRITE_EXEC), Value::Number(SHARED)];
+    let only_read = call.argument(2) as i32 & libc::SHM_RDONLY != 0;
+    let protection = if only_read { READ_EXEC } else { READ_WRITE_EXEC };
+    let values = [Value::NoFile, Value::Number(protection), Value::Number(SHARED)];
     call.judge(EventKind::MmapFile, values.into())?;
     Ok(Outcome::Continue)
 }
