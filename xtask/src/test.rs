@@ -254,14 +254,14 @@ fn kernel_source() -> Part {
                       target/debug/quixote kernel_source kernel_border";
     let with_models = "cargo xtask vm --timeout 1500 --kernel 6.12 -- sh conformance/kernel_together.sh \
                        target/debug/quixote kernel_source kernel_border \
-                       kernel_container kernel_rules kernel_replace kernel_names kernel_answers kernel_agent";
+                       kernel_container kernel_rules kernel_replace kernel_names kernel_answers kernel_agent kernel_opened";
     Part {
         name: "kernel-source",
         about: "a workload has the same coefficients under both sources, also where one was a container's, is \
                 enforced in the kernel, and cannot reach its orchestrator or the programs; what the model knows goes on without the \
                 orchestrator, names that only a rule allows are made, a model is replaced while its \
                 workload runs, a name that no event holds is taken for no other, \
-                an answer that nobody took for none",
+                an answer that nobody took for none, and a file that gets another name for another",
         limit: Duration::from_secs(1800),
         required: true,
         lane: Lane::Aside,

@@ -48,11 +48,7 @@ static __always_inline int begin(struct actor *a)
 /* Two words before 6.3, one since (kernel commit f122a08b197d): the same octets. */
 static __always_inline __u64 effective_capabilities(const struct cred *cred)
 {
-	__u64 capabilities = 0;
-
-	bpf_probe_read_kernel(&capabilities, 8,
-			      (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
-	return capabilities;
+	return *(const __u64 *)((const void *)cred + bpf_core_field_offset(struct cred, cap_effective));
 }
 
 /* 0 without credentials: no task is, but kernels that tag such pointers want it tested. */
@@ -446,8 +442,9 @@ static __noinline int allow_known(struct task *task, struct scratch *s, struct n
 static __noinline int decide_sleeping(struct task *task, struct scratch *s, struct namespace *ns,
 				      __u32 kind)
 {
-	int keyed, whole, trusted, hit, answer;
+	int keyed, whole, trusted, answer;
 
+	s->hit = 0;
 	if (s->failed || !write_coe(s, own_credentials())) {
 		tally(task, 0);
 		return unjudged(task, s, ns, kind);
@@ -455,9 +452,9 @@ static __noinline int decide_sleeping(struct task *task, struct scratch *s, stru
 	whole = !(s->message.flags & TO_BE_COMPLETED);
 	keyed = whole && !(s->message.flags & EFFECT) && write_key(task, s, ns);
 	trusted = !is_untrusted(task, ns);
-	hit = keyed && trusted && was_allowed(s);
-	tally(task, hit);
-	if (hit)
+	s->hit = keyed && trusted && was_allowed(s);
+	tally(task, s->hit);
+	if (s->hit)
 		return 0;
 	whole = whole && trusted && (ns->flags & NAMESPACE_DECIDES);
 	if (!whole && !(ns->flags & NAMESPACE_COEFFICIENTS))

@@ -17,7 +17,6 @@
 #define FMODE_WRITE 2
 #define FMODE_NOACCOUNT 0x20000000 /* opened by the kernel for itself */
 #define PID_FS 0x50494446
-#define TMPFS 0x01021994
 #define HUGETLBFS 0x958458f6
 #define MNT_INTERNAL 0x4000
 #define PROT_EXEC 4
@@ -88,6 +87,7 @@ SEC("lsm.s/file_open")
 int BPF_PROG(file_open, struct file *file)
 {
 	struct inode *inode = file->f_inode;
+	int reads, again, refused;
 	__u32 flags;
 
 	drop_digest(file, inode);
@@ -95,11 +95,18 @@ int BPF_PROG(file_open, struct file *file)
 	if (is_backing(file) || is_pidfd(file))
 		return 0;
 	flags = file->f_flags;
+	reads = (flags & FMODE_EXEC) || (a.ns->flags & NAMESPACE_DIGESTS);
+	again = !reads && !(flags & TMPFILE);
+	if (again && was_opened(a.task, a.s, a.ns, file, intent_of(flags)))
+		return 0;
 	put_opened(a.s, file, (flags & TMPFILE) ? LAST_UNNAMED : LAST_AS_IT_IS);
-	if ((flags & FMODE_EXEC) || (a.ns->flags & NAMESPACE_DIGESTS))
+	if (reads)
 		put_digest(a.s, file, inode, 0);
 	put32(a.s, intent_of(flags));
-	DECIDE_SLEEPING(FILE_OPEN);
+	refused = decide_sleeping(a.task, a.s, a.ns, FILE_OPEN);
+	if (again && a.s->hit)
+		keep_opened(a.task, a.s, a.ns, file, intent_of(flags));
+	return refused;
 }
 
 SEC("lsm.s/mmap_file")

@@ -39,6 +39,7 @@ enum bpf_map_type {
 #define BPF_LOCAL_STORAGE_GET_F_CREATE 1
 
 struct qstr {
+	__u32 hash;
 	__u32 len;
 	const unsigned char *name;
 } PRESERVED;
@@ -60,6 +61,7 @@ struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	unsigned char d_iname[32]; /* until 6.13 */
 	const struct dentry_operations *d_op;
 	struct super_block *d_sb;
 } PRESERVED;

@@ -40,6 +40,7 @@
 #include "target.bpf.h"
 #include "address.bpf.h"
 #include "border.bpf.h"
+#include "opened.bpf.h"
 #include "file.bpf.c"
 #include "inode.bpf.c"
 #include "attribute.bpf.c"
