@@ -110,6 +110,7 @@ class Opener:
                                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
                                           env=bench.environment, cwd=bench.folder)
         self.timer = threading.Timer(LIMIT_S, self.child.kill)
+        self.timer.daemon = True
         self.timer.start()
 
     def told(self, *words):
