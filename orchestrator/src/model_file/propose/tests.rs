@@ -44,6 +44,17 @@ fn names_of_the_workloads_own_get_the_narrowest_class() {
     }
 }
 
+/// What mktemp(1) chose in good runs, of which one looks like words.
+#[test]
+fn one_random_name_that_looks_like_words_is_taken_for_random_beside_another() {
+    for (first, second) in
+        [("ztgXotyd", "Y3HAFOoY"), ("TXHrPRMy", "NEcJ9gjL"), ("YNEFnIEW", "qRAMkKXR")]
+    {
+        let runs = [first, second].map(|name| run(&[&format!("/tmp/backup.{name}")], &[]));
+        assert_eq!(proposed(&runs), ["name /tmp/backup.{alnum:8} made"], "{first}");
+    }
+}
+
 #[test]
 fn what_is_the_same_in_all_runs_is_left_alone() {
     let names = ["/run/w1", "/run/w2", "/run/w3", "/etc/a1b2c3"];

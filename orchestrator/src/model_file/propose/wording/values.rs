@@ -220,8 +220,12 @@ impl<'a> Values<'a> {
     /// Leaves out what does not begin as all do that are random beyond doubt.
     fn without_words(&self) -> Self {
         let random: Vec<&[u8]> = self.0.keys().copied().filter(|value| is_random(value)).collect();
-        let Some(first) = random.first() else { return Self::default() };
-        let beginning = &first[..random_ends(&random).0];
+        let beginning = match random.as_slice() {
+            [] => return Self::default(),
+            // How others begin cannot be known from one, so it has to be one that no person would choose.
+            [one] if is_mixed(one) && one.iter().any(u8::is_ascii_digit) => &b""[..],
+            [first, ..] => &first[..random_ends(&random).0],
+        };
         self.only(self.0.keys().copied().filter(|value| value.starts_with(beginning)))
     }
 
@@ -249,12 +253,14 @@ fn skeleton(value: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Whether a program must have chosen these letters: digits among them, or cases mixed otherwise
 /// than `CamelCase` does.
 pub(super) fn is_random(value: &[u8]) -> bool {
-    let mixed =
-        value.iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase);
-    value.iter().any(u8::is_ascii_digit) || (mixed && !is_camel_case(value))
+    value.iter().any(u8::is_ascii_digit) || (is_mixed(value) && !is_camel_case(value))
 }
 
-/// Words of three letters or more, or three capitals and more, each word with a vowel.
+fn is_mixed(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase)
+}
+
+/// Words of three letters or more, each with a vowel, and three capitals or more, alone or before a word.
 fn is_camel_case(value: &[u8]) -> bool {
     let boundary = |left: &u8, right: &u8| {
         (left.is_ascii_lowercase() && right.is_ascii_uppercase()) || *left == b'_' || *right == b'_'
@@ -262,12 +268,19 @@ fn is_camel_case(value: &[u8]) -> bool {
     value.chunk_by(|left, right| !boundary(left, right)).all(is_capitalised)
 }
 
-fn is_capitalised(word: &[u8]) -> bool {
-    let capitals = word.iter().take_while(|octet| octet.is_ascii_uppercase()).count();
+fn is_capitalised(part: &[u8]) -> bool {
+    let capitals = part.iter().take_while(|octet| octet.is_ascii_uppercase()).count();
+    if part == b"_" || (capitals >= 3 && capitals == part.len()) {
+        return true;
+    }
+    let acronym = capitals.saturating_sub(1);
+    (acronym == 0 || acronym >= 3) && is_word(&part[acronym..])
+}
+
+fn is_word(text: &[u8]) -> bool {
     let vowel = |octet: &u8| b"aeiouy_".contains(&octet.to_ascii_lowercase());
-    let consonants = word.split(vowel).map(<[u8]>::len).max().unwrap_or(0);
-    let acronym = capitals >= 3;
-    word == b"_" || acronym || (capitals < 2 && word.len() > 2 && consonants < 4)
+    let consonants = text.split(vowel).map(<[u8]>::len).max().unwrap_or(0);
+    text.len() > 2 && consonants < 4
 }
 
 /// Whether a name is a digest beyond doubt, as content-addressed stores use it.
