@@ -84,6 +84,7 @@ fn words_are_no_pattern_even_for_names_of_the_workloads_own() {
         ("/w/alice", "/w/robin"),
         ("/w/ChangeLog", "/w/ReadMeNow"),
         ("/w/HTTPServer", "/w/JSONParser"),
+        ("/w/settings", "/w/Release2"),
         ("/w/report.txt", "/w/letter.txt"),
         ("/w/config.lock", "/w/index.lock"),
     ] {

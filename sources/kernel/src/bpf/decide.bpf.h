@@ -305,8 +305,12 @@ static __always_inline void count(__u64 *counter)
 	__sync_fetch_and_add(counter, 1);
 }
 
-/* An event, and whether it was allowed before: what is counted most is counted by processor. */
-static __noinline int tally(struct task *task, int hit)
+/* How an event was known. */
+#define TALLY_HIT 1 /* allowed before as the very same */
+#define TALLY_OPENED 2 /* that, by what its file was opened by */
+
+/* An event, and how it was known: what is counted most is counted by processor. */
+static __noinline int tally(struct task *task, int known)
 {
 	__u32 slot = task->slot;
 	struct tally *tally = bpf_map_lookup_elem(&tallies, &slot);
@@ -314,8 +318,10 @@ static __noinline int tally(struct task *task, int hit)
 	if (!tally)
 		return 0;
 	count(&tally->events);
-	if (hit)
+	if (known)
 		count(&tally->hits);
+	if (known == TALLY_OPENED)
+		count(&tally->opened);
 	return 0;
 }
 

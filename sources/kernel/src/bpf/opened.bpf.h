@@ -3,7 +3,7 @@
  * Files that a task opens again and again: no path has to be written down to know that the very same event was allowed.
  *
  * An entry is made when an event was found in the cache, and holds by what its file was opened. The same again is the same
- * event, since its file has the same path: it is the same inode, in memory ever since, by a name of the same letters in a
+ * event, since its file has the same path: it is the same inode, in memory ever since, by the same name in a
  * directory of the same number and generation; what is above has not changed, or rename_lock and mount_lock would tell.
  * That is so where no one but this kernel renames, and a number that is used again has another generation. What else the
  * event tells of is compared as it is.
@@ -12,7 +12,8 @@
 #define QUIXOTE_OPENED_H
 
 #define OPENED_MAX 8
-#define INLINE_WORDS 4
+#define NAME_WORDS 4 /* with the octet of zero behind it; a longer name is not kept */
+#define PROPERTIES_SIZE 81 /* put_properties() */
 
 #define TMPFS 0x01021994
 #define EXT4 0xef53
@@ -30,7 +31,9 @@ struct opened {
 	__u64 mount;
 	__u64 version; /* of names and mounts */
 	__u64 until; /* in ticks: it is the same version, not the same number again */
-	__u64 name[INLINE_WORDS];
+	__u64 name[NAME_WORDS];
+	__u32 name_hash;
+	__u32 name_length;
 	__u64 actor;
 	__u32 generation;
 	__u32 uid;
@@ -67,6 +70,12 @@ static __always_inline struct opened *place_of(struct dentry *dentry, __u64 flag
 	struct all_opened *all = bpf_task_storage_get(&files_opened, bpf_get_current_task_btf(), 0, flags);
 
 	return all ? &all->opened[dentry->d_name.hash % OPENED_MAX] : 0;
+}
+
+/* Of an inline name, which another dentry in the same memory may have left there. */
+static __always_inline int has_inline_name(struct dentry *dentry)
+{
+	return (__u64)dentry->d_name.name == (__u64)&dentry->d_iname[0] && dentry->d_name.len < 8 * NAME_WORDS;
 }
 
 static __always_inline __u64 word_of_name(struct dentry *dentry, __u32 word)
@@ -107,7 +116,10 @@ static __noinline int was_opened(struct task *task, struct scratch *s, struct na
 	if (opened->parent != (__u64)parent || opened->directory != inode->i_ino ||
 	    opened->directory_generation != inode->i_generation)
 		return 0;
-	for (int word = 0; word < INLINE_WORDS; word++)
+	if (!has_inline_name(dentry) || opened->name_hash != dentry->d_name.hash ||
+	    opened->name_length != dentry->d_name.len)
+		return 0;
+	for (int word = 0; word < NAME_WORDS; word++)
 		differ |= opened->name[word] ^ word_of_name(dentry, word);
 	if (differ)
 		return 0;
@@ -118,45 +130,58 @@ static __noinline int was_opened(struct task *task, struct scratch *s, struct na
 		return 0;
 	if (bpf_jiffies64() >= opened->until || opened->version != names_version())
 		return 0;
-	tally(task, 1);
+	tally(task, TALLY_OPENED);
 	return 1;
 }
 
-/* Keeps by what the event that was just found in the cache was opened. */
+/*
+ * Keeps by what the event that was just found in the cache was opened: generation, actor and properties are those of the
+ * event, since each may be another by now.
+ */
 static __noinline int keep_opened(struct task *task, struct scratch *s, struct namespace *ns,
 				  struct file *file, __u32 intent)
 {
 	struct dentry *dentry = file->f_path.dentry, *parent;
-	struct inode *inode = dentry->d_inode;
 	struct opened *opened;
 	__u64 *number, fresh;
+	struct inode *inode;
+	__u32 properties;
 
 	if (!knows_opened())
 		return 0;
 	parent = dentry->d_parent;
 	if (s->unhashed || parent == dentry || !is_renamed_here_alone(dentry->d_sb->s_magic) ||
-	    (__u64)dentry->d_name.name != (__u64)&dentry->d_iname[0])
+	    !has_inline_name(dentry))
 		return 0;
 	number = bpf_inode_storage_get(&inodes, file->f_inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	opened = place_of(dentry, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!number || !opened)
 		return 0;
 	opened->inode = 0;
-	fresh = (__u64)(task->slot + 1) << 48 | (__sync_fetch_and_add(&ns->sequence, 1) + 1);
-	__sync_val_compare_and_swap(number, 0, fresh);
+	if (!*number) {
+		fresh = (__u64)(task->slot + 1) << 48 | (__sync_fetch_and_add(&ns->sequence, 1) + 1);
+		__sync_val_compare_and_swap(number, 0, fresh);
+	}
 	opened->dentry = (__u64)dentry;
 	opened->parent = (__u64)parent;
-	for (int word = 0; word < INLINE_WORDS; word++)
+	for (int word = 0; word < NAME_WORDS; word++)
 		opened->name[word] = word_of_name(dentry, word);
+	opened->name_hash = dentry->d_name.hash;
+	opened->name_length = dentry->d_name.len;
 	opened->mount = (__u64)file->f_path.mnt;
 	opened->version = s->version;
 	opened->until = bpf_jiffies64() + TAIL_TICKS;
-	opened->actor = task->actor;
-	opened->generation = ns->generation;
+	opened->actor = s->key.actor;
+	opened->generation = s->key.generation;
 	opened->intent = intent;
-	opened->uid = inode->i_uid.val;
-	opened->gid = inode->i_gid.val;
-	opened->mode = inode->i_mode;
+	properties = s->length - PROPERTIES_SIZE - sizeof(intent);
+	/* The verifier has to see this bound on what is added. */
+	asm volatile("" : "+r"(properties));
+	if (properties > CELL_MAX)
+		return 0;
+	opened->uid = *(__u32 *)(s->cell + properties + 37);
+	opened->gid = *(__u32 *)(s->cell + properties + 41);
+	opened->mode = *(__u32 *)(s->cell + properties + 45);
 	inode = parent->d_inode;
 	opened->directory = inode->i_ino;
 	opened->directory_generation = inode->i_generation;

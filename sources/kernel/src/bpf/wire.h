@@ -138,7 +138,7 @@ struct namespace {
 	__u32 reserved;
 	__u64 patience_ns;
 	__u64 unused[4];
-	/* Written by some events; none of these is written by one that was allowed before. */
+	/* Written by some events; by one that was allowed before, at most once for each file. */
 	__u64 sequence; /* goes on with the slot's next namespace */
 	__u64 processes; /* serial number of the last one */
 	__s64 live; /* threads */
@@ -153,10 +153,11 @@ struct namespace {
 _Static_assert(sizeof(struct namespace) == 192, "wire.rs has the same");
 _Static_assert(__builtin_offsetof(struct namespace, sequence) == 64, "a cache line of its own");
 
-/* Of a namespace, on one processor. */
+/* Of a slot, on one processor. */
 struct tally {
 	__u64 events;
 	__u64 hits; /* allowed as the very same event before */
+	__u64 opened; /* of those: without its path */
 };
 
 /* Bits of task.flags. */

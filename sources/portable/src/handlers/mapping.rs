@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
 use tsem::EventKind;
@@ -126,15 +126,31 @@ pub(crate) fn only_judged(process: &Process, executable: &HashSet<(u64, u64)>) -
     Ok(mapped.all(|mapping| mapping.is_of(process.pid, executable)))
 }
 
-/// The file systems that the kernel has mounted for itself: where `memfd_create` makes its files,
-/// and programs no others.
-static KERNELS_OWN: LazyLock<Vec<u64>> = LazyLock::new(|| {
-    let huge = [libc::MFD_HUGE_2MB, libc::MFD_HUGE_1GB].map(|size| libc::MFD_HUGETLB | size);
-    let kinds = [0, libc::MFD_HUGETLB, huge[0], huge[1]];
-    // A size that this machine does not have is an error.
-    let files = kinds.iter().filter_map(|flags| sys::memory_file(libc::MFD_CLOEXEC | flags).ok());
-    files.filter_map(|file| Some(sys::fstat(file.as_fd()).ok()?.st_dev)).collect()
-});
+/// The devices of the file systems that the kernel has mounted for itself: `memfd_create` makes its files there, and
+/// programs no others. One for each size of pages that this machine has.
+fn kernels_own() -> &'static [u64] {
+    static FOUND: OnceLock<Vec<u64>> = OnceLock::new();
+    let find = || {
+        let sizes = std::fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
+        let huge = sizes.filter_map(|entry| huge_pages(entry.file_name().to_str()?));
+        let device = |flags| {
+            let file = sys::memory_file(libc::MFD_CLOEXEC | flags)?;
+            Ok(sys::fstat(file.as_fd())?.st_dev)
+        };
+        std::iter::once(0).chain(huge).map(device).collect::<SysResult<Vec<u64>>>()
+    };
+    if let Some(found) = FOUND.get() {
+        return found;
+    }
+    // Without a descriptor for it such memory is a file that was not judged, this once.
+    find().map_or(&[], |found| FOUND.get_or_init(|| found).as_slice())
+}
+
+/// How `memfd_create` is asked for pages of a size, as `hugepages-2048kB` in sysfs.
+fn huge_pages(name: &str) -> Option<u32> {
+    let size_kib: u32 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+    Some(libc::MFD_HUGETLB | (size_kib.ilog2() + 10) << libc::MFD_HUGE_SHIFT)
+}
 
 /// A line of `/proc/PID/maps`.
 #[derive(Debug)]
@@ -173,7 +189,8 @@ impl Mapping {
 
     /// Anonymous memory that is shared, System V segments and huge pages lie in files of the kernel's own.
     fn is_of_a_file(&self) -> bool {
-        let is_nameless = !self.name.starts_with(b"/memfd:") && KERNELS_OWN.contains(&self.device);
+        let is_nameless =
+            !self.name.starts_with(b"/memfd:") && kernels_own().contains(&self.device);
         self.inode != 0 && !is_nameless
     }
 
@@ -209,6 +226,13 @@ mod tests {
         let (major, minor) = (libc::major(device), libc::minor(device));
         let line = format!("1000-2000 rwxs 00000000 {major:02x}:{minor:02x} 7   {name}");
         Mapping::parse(line.as_bytes()).unwrap().is_of_a_file()
+    }
+
+    #[test]
+    fn sizes_of_pages_are_asked_for_by_their_logarithm() {
+        assert_eq!(huge_pages("hugepages-2048kB"), Some(libc::MFD_HUGETLB | libc::MFD_HUGE_2MB));
+        assert_eq!(huge_pages("hugepages-1048576kB"), Some(libc::MFD_HUGETLB | libc::MFD_HUGE_1GB));
+        assert_eq!(huge_pages("other"), None);
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl<'a> Values<'a> {
         let beginning = match random.as_slice() {
             [] => return Self::default(),
             // How others begin cannot be known from one, so it has to be one that no person would choose.
-            [one] if is_mixed(one) && one.iter().any(u8::is_ascii_digit) => &b""[..],
+            [one] if is_mixed(one) && has_digits_within(one) => &b""[..],
             [first, ..] => &first[..random_ends(&random).0],
         };
         self.only(self.0.keys().copied().filter(|value| value.starts_with(beginning)))
@@ -256,11 +256,16 @@ pub(super) fn is_random(value: &[u8]) -> bool {
     value.iter().any(u8::is_ascii_digit) || (is_mixed(value) && !is_camel_case(value))
 }
 
+/// Not as a version has them, at the end.
+fn has_digits_within(value: &[u8]) -> bool {
+    value.iter().rev().skip_while(|octet| octet.is_ascii_digit()).any(u8::is_ascii_digit)
+}
+
 fn is_mixed(value: &[u8]) -> bool {
     value.iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase)
 }
 
-/// Words of three letters or more, each with a vowel, and three capitals or more, alone or before a word.
+/// Words of three letters or more, without four consonants in a row, and three capitals or more, alone or before a word.
 fn is_camel_case(value: &[u8]) -> bool {
     let boundary = |left: &u8, right: &u8| {
         (left.is_ascii_lowercase() && right.is_ascii_uppercase()) || *left == b'_' || *right == b'_'
