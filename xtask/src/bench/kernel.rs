@@ -15,7 +15,7 @@ use crate::repository::Repository;
 use crate::setup;
 use anyhow::Context;
 use anyhow::Result;
-use anyhow::bail;
+use anyhow::anyhow;
 use clap::builder::PossibleValuesParser;
 use results::Results;
 use std::io::BufRead;
@@ -85,7 +85,7 @@ pub(crate) struct Options {
     /// Write the tables here as well
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
-    /// Write what the guests printed here, a JSON object a line
+    /// Write what the guests printed here, a JSON object a line, also where one of them fails
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Measure nothing: make the tables of what --json kept (may be given several times)
@@ -137,10 +137,12 @@ fn measure_all(repository: &Repository, options: &Options) -> Result<String> {
     };
     for boot in BOOTS.iter().filter(asked) {
         println!("boot: {} ({})", boot.append, boot.configurations.join(", "));
-        printed += &measure(repository, boot, options, &programs, &quixote)?;
+        let (measured, ended) = measure(repository, boot, options, &programs, &quixote)?;
+        printed += &measured;
         if let Some(path) = &options.json {
             write(path, &printed)?;
         }
+        ended?;
     }
     Ok(printed)
 }
@@ -184,13 +186,14 @@ fn compile(repository: &Repository) -> Result<Programs> {
     Ok(programs)
 }
 
+/// What was measured, also by a machine that then failed, and whether it did.
 fn measure(
     repository: &Repository,
     boot: &Boot,
     options: &Options,
     programs: &Programs,
     quixote: &Path,
-) -> Result<String> {
+) -> Result<(String, Result<()>)> {
     let mut guest = Command::new(std::env::current_exe()?);
     guest.args(["vm", "--kernel", &options.kernel, "--append", boot.append]);
     if !options.wall_clock {
@@ -214,12 +217,14 @@ fn measure(
         .stdout(Stdio::piped())
         .spawn()
         .context("cargo xtask vm")?;
-    let printed = shown_as_it_comes(guest.stdout.take().context("no pipe")?);
+    let printed = shown_as_it_comes(guest.stdout.take().context("no pipe")?)?;
     let status = guest.wait()?;
-    if !status.success() {
-        bail!("the measurement under {} ended with {status}", boot.append);
-    }
-    printed
+    let ended = if status.success() {
+        Ok(())
+    } else {
+        Err(anyhow!("the measurement under {} ended with {status}", boot.append))
+    };
+    Ok((printed, ended))
 }
 
 /// All that is printed; hours may lie between the first line and the last.
