@@ -12,6 +12,7 @@
 #define QUIXOTE_OPENED_H
 
 #define OPENED_MAX 8
+#define OPENS_BEFORE 3 /* of what a task opens, before anything is kept for it: most end soon */
 #define NAME_WORDS 4 /* with the octet of zero behind it; a longer name is not kept */
 #define PROPERTIES_SIZE 81 /* put_properties() */
 
@@ -101,7 +102,7 @@ static __noinline int was_opened(struct task *task, struct scratch *s, struct na
 	struct opened *opened;
 	__u64 *number, differ = 0;
 
-	if (!knows_opened())
+	if (!knows_opened() || s->opens <= OPENS_BEFORE)
 		return 0;
 	opened = place_of(dentry, 0);
 	if (!opened || !opened->inode || opened->dentry != (__u64)dentry ||
@@ -147,7 +148,7 @@ static __noinline int keep_opened(struct task *task, struct scratch *s, struct n
 	struct inode *inode;
 	__u32 properties;
 
-	if (!knows_opened())
+	if (!knows_opened() || (s->opens <= OPENS_BEFORE && ++s->opens <= OPENS_BEFORE))
 		return 0;
 	parent = dentry->d_parent;
 	if (s->unhashed || parent == dentry || !is_renamed_here_alone(dentry->d_sb->s_magic) ||

@@ -33,6 +33,7 @@ struct scratch {
 	__u32 depth;
 	__u32 script_length;
 	__u32 hit; /* the event was allowed before as the very same */
+	__u32 opens; /* such events of files that were opened */
 	__u32 reading; /* a program reads a file: what happens meanwhile is not the task's act */
 	__u32 in_process; /* below the directory of a process */
 	__s32 before; /* what the component before is: enum name */
