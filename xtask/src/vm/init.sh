@@ -28,6 +28,11 @@ done
 mount -t virtiofs -o ro host /lower || fail "cannot mount the host's root"
 mount -t tmpfs -o mode=755,size=80% memory /upper || fail "no tmpfs"
 mkdir /upper/files /upper/work
+# The host may make accounts meanwhile, by putting other files in place of these, which an overlay does not live through.
+mkdir -m 755 /upper/files/etc
+for file in passwd group shadow gshadow subuid subgid; do
+    [ ! -e "/lower/etc/$file" ] || cp -p "/lower/etc/$file" /upper/files/etc || fail "cannot copy $file"
+done
 mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work root /root ||
     fail "no overlay"
 mount -t tmpfs -o mode=755 run /root/run || fail "no /run"
