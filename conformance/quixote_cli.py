@@ -7,11 +7,13 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from process_tree import as_account
 
 
+IN_CONTAINER = Path(__file__).with_name("in_container.py")
 # Where the agent of every run is; a runner's --tma sets it.
 TMA = "orchestrator"
 # Where events come from, when learning and afterwards; a runner's --learn-source and --source set them.
@@ -28,10 +30,12 @@ def locality(text):
 class Quixote:
     """One model of one workload of an account's, under one source: its files lie in `home`."""
 
-    def __init__(self, binary, home, account, environment, source="portable"):
+    def __init__(self, binary, home, account, environment, source="portable", in_container=False):
         self.binary = Path(binary).resolve()
         self.home = Path(home)
         self.source = source
+        # Workloads only: models are signed and records read outside.
+        self.in_container = in_container
         # The kernel source is root's, and gives the workload the account's credentials.
         self.account = "root" if source == "kernel" else account
         self.user = ["--user", account] if account != self.account else []
@@ -48,14 +52,14 @@ class Quixote:
         """Under the proposed rules, or under `rules` and no others."""
         options = ["-o", self.model, "--runs", "1", "--accept-rules", "all" if rules is None else "none"]
         options += [word for rule in rules or [] for word in ("--rule", rule)]
-        return self.line("learn", *options, *self.run_options(summary, name), "--", *command)
+        return self.run_line("learn", *options, *self.run_options(summary, name), "--", *command)
 
     def monitor(self, summary, command, name):
-        return self.line("monitor", *self.run_options(summary, name), self.model, "--", *command)
+        return self.run_line("monitor", *self.run_options(summary, name), self.model, "--", *command)
 
     def enforce(self, summary, command, name, on_violation="deny"):
         options = ["--on-violation", on_violation, *self.run_options(summary, name)]
-        return self.line("enforce", *options, self.model, "--", *command)
+        return self.run_line("enforce", *options, self.model, "--", *command)
 
     def run_options(self, summary, name):
         return ["--name", name, "--summary", summary, "--tma", TMA, "--source", self.source, *self.user]
@@ -65,6 +69,11 @@ class Quixote:
         shutil.copy(model, self.model)
         if os.geteuid() == 0:
             shutil.chown(self.model, self.account)
+
+    def run_line(self, *arguments):
+        if not self.in_container:
+            return self.line(*arguments)
+        return [str(word) for word in (sys.executable, IN_CONTAINER, self.account, self.binary, *arguments)]
 
     def line(self, *arguments):
         return as_account(self.account, [self.binary, *arguments])

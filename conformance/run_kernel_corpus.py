@@ -6,7 +6,8 @@
 Every workload of the corpus is learned under the portable source until a run shows nothing new, then in the kernel
 under the same rules. It passes when both models have the same coefficients, when the portable one is enforced in the
 kernel and the kernel's portably, both without a denial, when nothing was lost, and when the workload's own results are
-right every time. Under the kernel source a workload of an ordinary account is started by root with `--user`.
+right every time. Under the kernel source a workload of an ordinary account is started by root with `--user`. With
+`--container` the portable source runs in a container without privileges, for the accounts that are not root.
 """
 
 import argparse
@@ -45,6 +46,7 @@ class Row:
 
     workload: str
     kernel: str
+    container: bool = False
     result: str = "failed"
     reason: str = ""
     coefficients: dict = dataclasses.field(default_factory=dict)
@@ -66,7 +68,7 @@ class Promise(run_corpus.Conformance):
         home.mkdir(parents=True, exist_ok=True)
         self.sides = {
             source: Quixote(options.quixote, home / f"{bench.workload.name}-{source}", bench.workload.account,
-                            bench.environment, source)
+                            bench.environment, source, options.container and source == "portable")
             for source in OTHER
         }
 
@@ -150,7 +152,7 @@ def coefficients_of(model):
 
 
 def run_one(workload, options):
-    row = Row(workload.name, os.uname().release)
+    row = Row(workload.name, os.uname().release, options.container)
     began = time.monotonic()
     try:
         keep_in_memory(workload.folder / "programs.txt")
@@ -181,6 +183,7 @@ def parse_options():
     parser.add_argument("--quixote", type=Path, default=default_binary(), help="the binary under test")
     parser.add_argument("--only", action="append", metavar="NAME[@ACCOUNT]", help="may be repeated")
     parser.add_argument("--all-accounts", action="store_true", help="also as root where both make sense")
+    parser.add_argument("--container", action="store_true", help="the portable source in a container without privileges")
     parser.add_argument("--learn-runs", type=int, default=2, help="at least; more until a run shows nothing new")
     parser.add_argument("--patience", type=int, default=4, help="multiplies every limit of time")
     parser.add_argument("--logs", type=Path, default=LOGS)
@@ -191,6 +194,8 @@ def main():
     options = parse_options()
     process_tree.become_subreaper()
     chosen = run_corpus.workloads(options)
+    if options.container:
+        chosen = [workload for workload in chosen if workload.account != "root"]
     if not chosen:
         sys.exit("no such workload")
     rows = []

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Runs a command in a container without privileges, whose files are those of this system; as root.
+
+    in_container.py ACCOUNT COMMAND...
+
+By crun: an ordinary account, no capability, namespaces of its own for processes, mounts, names and System V IPC, no new
+privileges. The network is this one, so that users reach a service. Ends as the command does.
+"""
+
+import grp
+import json
+import os
+import pwd
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+KINDS = ("pid", "mount", "ipc", "uts")
+CGROUPS = Path("/sys/fs/cgroup")
+INSIDE = "--in-its-own-mount-namespace"
+
+
+def configuration(account, command):
+    user = pwd.getpwnam(account)
+    groups = [group.gr_gid for group in grp.getgrall() if account in group.gr_mem]
+    return {
+        "ociVersion": "1.0.2",
+        "process": {
+            "user": {"uid": user.pw_uid, "gid": user.pw_gid, "additionalGids": groups},
+            "args": command,
+            "cwd": os.getcwd(),
+            "env": [f"{name}={value}" for name, value in os.environ.items()],
+            "capabilities": {},
+            "noNewPrivileges": True,
+        },
+        "root": {"path": "root"},
+        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+        "linux": {"namespaces": [{"type": kind} for kind in KINDS]},
+    }
+
+
+def run(bundle, account, command):
+    if not (CGROUPS / "cgroup.procs").exists():
+        subprocess.run(["mount", "-t", "cgroup2", "cgroup2", CGROUPS], check=True)
+    root = bundle / "root"
+    root.mkdir()
+    subprocess.run(["mount", "--rbind", "/", root], check=True)
+    subprocess.run(["mount", "--make-rslave", root], check=True)
+    (bundle / "config.json").write_text(json.dumps(configuration(account, command)))
+    crun = ["/usr/bin/crun", "--cgroup-manager=disabled", "run", "--bundle", bundle, bundle.name]
+    return subprocess.run(crun).returncode
+
+
+def main():
+    if sys.argv[1] == INSIDE:
+        sys.exit(run(Path(sys.argv[2]), sys.argv[3], sys.argv[4:]))
+    bundle = Path(tempfile.mkdtemp(prefix="quixote-container."))
+    bundle.chmod(0o755)
+    inside = ["unshare", "--mount", sys.executable, __file__, INSIDE, str(bundle), *sys.argv[1:]]
+    status = subprocess.run(inside).returncode
+    # Its mounts went with their namespace; were one still there, all of this system would lie below.
+    (bundle / "config.json").unlink(missing_ok=True)
+    for folder in (bundle / "root", bundle):
+        folder.rmdir()
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
