@@ -3,8 +3,8 @@
 
     in_container.py ACCOUNT COMMAND...
 
-By crun: an ordinary account, no capability, namespaces of its own for processes, mounts, names and System V IPC, no new
-privileges. The network is this one, so that users reach a service. Ends as the command does.
+By crun: an ordinary account, no capability, namespaces of its own for mounts, names and System V IPC, no new privileges.
+Network and process ids are this system's: users reach a service, and find its processes. Ends as the command does.
 """
 
 import grp
@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-KINDS = ("pid", "mount", "ipc", "uts")
+KINDS = ("mount", "ipc", "uts")
 CGROUPS = Path("/sys/fs/cgroup")
 INSIDE = "--in-its-own-mount-namespace"
 
