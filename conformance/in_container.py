@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Runs a command in a container without privileges, whose files are those of this system; as root.
 
-    in_container.py ACCOUNT COMMAND...
+    in_container.py [--apart] ACCOUNT COMMAND...
 
 By crun: an ordinary account, no capability, namespaces of its own for mounts, names and System V IPC, no new privileges.
-Network and process ids are this system's: users reach a service, and find its processes. Ends as the command does.
+Network and process ids are this system's, so that users reach a service and find its processes; with `--apart` they are
+the container's own. Ends as the command does.
 """
 
+import argparse
 import grp
 import json
 import os
@@ -17,11 +19,11 @@ import tempfile
 from pathlib import Path
 
 KINDS = ("mount", "ipc", "uts")
+KINDS_APART = ("pid", "network")
 CGROUPS = Path("/sys/fs/cgroup")
-INSIDE = "--in-its-own-mount-namespace"
 
 
-def configuration(account, command):
+def configuration(account, command, kinds):
     user = pwd.getpwnam(account)
     groups = [group.gr_gid for group in grp.getgrall() if account in group.gr_mem]
     return {
@@ -36,28 +38,41 @@ def configuration(account, command):
         },
         "root": {"path": "root"},
         "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
-        "linux": {"namespaces": [{"type": kind} for kind in KINDS]},
+        "linux": {"namespaces": [{"type": kind} for kind in kinds]},
     }
 
 
-def run(bundle, account, command):
+def run(options):
+    """In a mount namespace of our own."""
+    bundle = options.bundle
     if not (CGROUPS / "cgroup.procs").exists():
         subprocess.run(["mount", "-t", "cgroup2", "cgroup2", CGROUPS], check=True)
+    kinds = [*KINDS, *(KINDS_APART if options.apart else ())]
     root = bundle / "root"
     root.mkdir()
     subprocess.run(["mount", "--rbind", "/", root], check=True)
     subprocess.run(["mount", "--make-rslave", root], check=True)
-    (bundle / "config.json").write_text(json.dumps(configuration(account, command)))
+    (bundle / "config.json").write_text(json.dumps(configuration(options.account, options.command, kinds)))
     crun = ["/usr/bin/crun", "--cgroup-manager=disabled", "run", "--bundle", bundle, bundle.name]
     return subprocess.run(crun).returncode
 
 
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--apart", action="store_true", help="with a network and process ids of its own")
+    parser.add_argument("--bundle", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("account")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    return parser.parse_args()
+
+
 def main():
-    if sys.argv[1] == INSIDE:
-        sys.exit(run(Path(sys.argv[2]), sys.argv[3], sys.argv[4:]))
+    options = parse_options()
+    if options.bundle:
+        sys.exit(run(options))
     bundle = Path(tempfile.mkdtemp(prefix="quixote-container."))
     bundle.chmod(0o755)
-    inside = ["unshare", "--mount", sys.executable, __file__, INSIDE, str(bundle), *sys.argv[1:]]
+    inside = ["unshare", "--mount", sys.executable, __file__, "--bundle", str(bundle), *sys.argv[1:]]
     status = subprocess.run(inside).returncode
     # Its mounts went with their namespace; were one still there, all of this system would lie below.
     (bundle / "config.json").unlink(missing_ok=True)

@@ -5,6 +5,7 @@
 # portably; outside, the kernel enforces it without a denial. What is learned in the kernel is enforced in such a container the same way.
 set -eu
 program=${1-}
+conformance=$PWD/conformance
 . conformance/kernel_here.sh
 export LC_ALL=C
 
@@ -16,40 +17,16 @@ chmod 600 inner/moved; rm -r inner
 (sleep 0); ls /proc/self/fd > /dev/null
 WORKLOAD
 chmod 755 "$folder"
-mkdir root own
+mkdir own
 chown nobody own
-[ -e /sys/fs/cgroup/cgroup.procs ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 
 # What follows runs in a container whose files are those of this system, in the folder `own`.
 in_container() {
-	mount --rbind / root && mount --make-rslave root || return 1
-	/usr/bin/python3 - "$folder" "$@" > config.json <<'CONFIG'
-import json
-import sys
-
-folder, *line = sys.argv[1:]
-account = 65534
-own = f"{folder}/own"
-kinds = ["pid", "mount", "ipc", "uts", "network"]
-json.dump({
-    "ociVersion": "1.0.2",
-    "process": {
-        "user": {"uid": account, "gid": account},
-        "args": line,
-        "cwd": own,
-        "env": [f"HOME={own}", f"XDG_RUNTIME_DIR={own}", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"],
-        "capabilities": {},
-        "noNewPrivileges": True,
-    },
-    "root": {"path": "root"},
-    "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
-    "linux": {"namespaces": [{"type": kind} for kind in kinds]},
-}, sys.stdout)
-CONFIG
-	status=0
-	/usr/bin/crun --cgroup-manager=disabled run contained < /dev/null > container.log 2>&1 || status=$?
-	umount -l root
-	return $status
+	(
+		cd own
+		env -i HOME="$PWD" XDG_RUNTIME_DIR="$PWD" PATH="$PATH" LC_ALL=C \
+			/usr/bin/python3 "$conformance/in_container.py" --apart nobody "$@" < /dev/null > ../container.log 2>&1
+	)
 }
 
 in_container "$quixote" learn --quiet --name work -o portable.model -- /bin/sh ../workload || fail "learning in a container: $(cat container.log)"
