@@ -23,9 +23,8 @@ KINDS_APART = ("pid", "network")
 CGROUPS = Path("/sys/fs/cgroup")
 
 
-def configuration(account, command, kinds):
-    user = pwd.getpwnam(account)
-    groups = [group.gr_gid for group in grp.getgrall() if account in group.gr_mem]
+def configuration(user, command, kinds):
+    groups = [group.gr_gid for group in grp.getgrall() if user.pw_name in group.gr_mem]
     return {
         "ociVersion": "1.0.2",
         "process": {
@@ -57,11 +56,18 @@ def run(options):
     return subprocess.run(crun).returncode
 
 
+def account(name):
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"there is no account {name}") from None
+
+
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--apart", action="store_true", help="with a network and process ids of its own")
     parser.add_argument("--bundle", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("account")
+    parser.add_argument("account", type=account)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     return parser.parse_args()
 
