@@ -28,8 +28,12 @@ fn option(fd: BorrowedFd<'_>, name: c_int) -> SysResult<u32> {
     Ok(value as u32)
 }
 
-/// What a socket is; `ENOTSOCK` for anything else.
-pub(crate) fn describe(fd: BorrowedFd<'_>) -> SysResult<Socket> {
+/// What a socket is: its family, type and protocol.
+///
+/// # Errors
+///
+/// `ENOTSOCK` for anything else.
+pub fn describe(fd: BorrowedFd<'_>) -> Result<Socket, sys::Errno> {
     Ok(Socket {
         family: option(fd, libc::SO_DOMAIN)?,
         socket_type: option(fd, libc::SO_TYPE)?,

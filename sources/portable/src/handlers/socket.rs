@@ -4,17 +4,21 @@
 //! nobody can exchange it; what stands in registers is left to the kernel.
 
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 
 use tsem::Address;
 use tsem::Effect;
 use tsem::EventKind;
+use tsem::Loss;
 use tsem::Socket;
 use tsem::Value;
 
 use super::address::HeldSocket;
 use super::address::Named;
 use super::address::RawAddress;
+use super::held;
 use crate::call::Call;
 use crate::call::Handled;
 use crate::call::Outcome;
@@ -23,6 +27,7 @@ use crate::file;
 use crate::path::Found;
 use crate::path::Walk;
 use crate::socket_calls;
+use crate::steady;
 use crate::sys;
 use crate::sys::Errno;
 
@@ -79,7 +84,7 @@ pub(crate) fn bind(call: &Call) -> Handled {
     let held = Held::of(call, call.argument(0))?;
     let raw = RawAddress::read(call, call.argument(1), call.argument(2))?;
     match raw.named() {
-        Named::UnixPath(path) if held.is_unix() => bind_path(call, &held, &path),
+        Named::UnixPath(path) if held.is_unix() => bind_path(call, &held, &raw, &path),
         named => {
             let address = plain(named);
             call.judge(EventKind::SocketBind, vec![held.value(), Value::Address(address)])?;
@@ -97,8 +102,9 @@ fn plain(named: Named) -> Address {
     }
 }
 
-/// Makes a node in the file system, relative to its directory, which is held.
-fn bind_path(call: &Call, held: &Held, path: &[u8]) -> Handled {
+/// Makes a node in the file system. A socket is called what it was bound by: the caller's own text where that leads
+/// steadily to the directory that was judged, else the name in that directory, which is held.
+fn bind_path(call: &Call, held: &Held, raw: &RawAddress, path: &[u8]) -> Handled {
     let walk = Walk { follow: false, may_miss: true };
     let Found::Missing { parent, name, directory: false } =
         call.resolve(libc::AT_FDCWD, path, walk)?
@@ -112,16 +118,42 @@ fn bind_path(call: &Call, held: &Held, path: &[u8]) -> Handled {
     call.judge(EventKind::SocketBind, vec![held.value(), Value::Address(Address::None)])?;
     let values = [Value::Path(place.clone()), Value::Number(mode.into()), Value::Number(0)];
     call.judge(EventKind::InodeMknod, values.into())?;
-    let raw = RawAddress::of_unix_path(&name);
+    let by_name = RawAddress::of_unix_path(&name);
+    // No name above it changes by us meanwhile.
     let _changing = call.supervisor.changes.begin(&place.path);
+    let start = steady_start(call, path, parent.as_fd())?;
+    let (from, raw) = start.as_ref().map_or((&parent, &by_name), |start| (start, raw));
     call.as_caller(|| {
         sys::umask(umask);
-        let bound = socket_calls::bind_in(parent.as_fd(), held.fd.as_fd(), raw.octets());
+        let bound = socket_calls::bind_in(from.as_fd(), held.fd.as_fd(), raw.octets());
         sys::umask(0);
         bound
     })?;
+    let made = sys::stat_at(parent.as_fd(), &name, libc::AT_SYMLINK_NOFOLLOW);
+    if !made.is_ok_and(|made| made.st_mode & libc::S_IFMT == libc::S_IFSOCK) {
+        call.lost(Loss::Unreadable);
+        return Err(Refusal::Kill);
+    }
     call.effect(&Effect::Made(&place.path));
     Ok(Outcome::Value(0))
+}
+
+/// Where the caller's path starts, if it leads to `parent` and nobody but root and the caller's user can change that.
+fn steady_start(
+    call: &Call,
+    path: &[u8],
+    parent: BorrowedFd<'_>,
+) -> Result<Option<OwnedFd>, Errno> {
+    // Our root is the caller's only as long as none has another.
+    if call.supervisor.roots_vary.load(Ordering::Acquire) {
+        return Ok(None);
+    }
+    let (above, ..) = held::split(path)?;
+    let start = call.start_directory(libc::AT_FDCWD)?;
+    let root = call.supervisor.root.as_fd();
+    let user = call.credentials()?.coe.fsuid;
+    let steady = steady::Walk { root, from: start.as_fd(), user }.leads_to(above, parent);
+    Ok(steady.then_some(start))
 }
 
 pub(crate) fn listen(call: &Call) -> Handled {

@@ -537,3 +537,69 @@ fn no_descriptor_of_ours_is_the_workloads() {
     let agent = Recorder::new(allow);
     assert_eq!(run(&agent, &[PYTHON, "-c", script, held.trim()]).unwrap(), 0);
 }
+
+/// Binds sockets by all kinds of paths below the working directory, and prints what they are called.
+const NAMES_OF_SOCKETS: &str = r#"
+import os, socket
+def bound(path, kind=socket.SOCK_STREAM):
+    made = socket.socket(socket.AF_UNIX, kind)
+    made.bind(path)
+    print("own", made.getsockname())
+    return made
+here = os.getcwd()
+os.makedirs("outer/inner")
+os.symlink("outer/inner", "link")
+for path in (f"{here}/absolute", "relative", "outer/inner/below", f"{here}/link/through", "./outer//inner/crooked"):
+    listener = bound(path)
+    listener.listen()
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(path)
+    print("peer", client.getpeername(), listener.accept()[0].getsockname())
+receiver = bound(f"{here}/receiver", socket.SOCK_DGRAM)
+sender = bound(f"{here}/outer/sender", socket.SOCK_DGRAM)
+sender.sendto(b"request", f"{here}/receiver")
+request, address = receiver.recvfrom(100)
+print("from", address)
+receiver.sendto(b"answer", address)
+print(sender.recv(100))
+"#;
+
+#[test]
+fn a_socket_is_called_what_it_was_bound_by() {
+    let scratch = Scratch::new("names-of-sockets");
+    let program = scratch.write("names.py", NAMES_OF_SOCKETS);
+    let work = format!("{}/work", scratch.0);
+    let command = |output: &str| {
+        let script =
+            format!("rm -rf {work}; mkdir {work}; cd {work}; exec {PYTHON} {program} > {output}");
+        ["/bin/sh".to_owned(), "-c".to_owned(), script]
+    };
+    let [bare, under] = ["bare", "under"].map(|name| format!("{}/{name}", scratch.0));
+    let words = command(&bare);
+    assert!(Command::new(&words[0]).args(&words[1..]).status().unwrap().success());
+    let agent = Recorder::new(allow);
+    let words = command(&under);
+    assert_eq!(run(&agent, &words.each_ref().map(String::as_str)).unwrap(), 0);
+    let [bare, under] = [bare, under].map(|path| std::fs::read_to_string(path).unwrap());
+    assert_eq!(bare.lines().count(), 14, "{bare}");
+    assert_eq!(under, bare);
+    assert!(agent.has(&format!("inode_mknod {work}/outer/inner/through")), "{:?}", agent.told());
+}
+
+/// Everybody could lead the path elsewhere: the socket is bound where it was judged, by its name alone.
+#[test]
+fn a_socket_is_bound_in_the_directory_that_was_judged() {
+    let scratch = Scratch::new("bound-where-judged");
+    let outer = format!("{}/outer", scratch.0);
+    std::fs::create_dir_all(format!("{outer}/inner")).unwrap();
+    std::fs::set_permissions(&outer, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let path = format!("{outer}/inner/socket");
+    let script = format!(
+        "import socket; s=socket.socket(socket.AF_UNIX); s.bind('{path}'); s.listen()\n\
+         assert s.getsockname()=='socket', s.getsockname()\n\
+         c=socket.socket(socket.AF_UNIX); c.connect('{path}')"
+    );
+    let agent = Recorder::new(allow);
+    assert_eq!(run(&agent, &[PYTHON, "-c", &script]).unwrap(), 0);
+    assert!(agent.has(&format!("inode_mknod {path}")), "{:?}", agent.told());
+}
