@@ -1,8 +1,9 @@
 #!/bin/sh
 # Names under a rule in hooks that cannot wait: `cargo xtask vm -- sh conformance/kernel_rules.sh`.
 #
-# A workload that makes directories and links of names that are others in every run is enforced in the kernel under a
-# rule for them, without a denial and without a loss. What the rule does not allow is denied before it takes effect.
+# Workloads whose directories, links, sockets, attributes and roots have names that are others in every run are enforced
+# in the kernel under a rule for them, without a denial and without a loss. What the rule does not allow is denied before
+# it takes effect.
 set -eu
 program=${1-}
 . conformance/kernel_here.sh
@@ -16,6 +17,29 @@ for turn in 1 2 3; do
 	echo content > "$name.old"
 	ln "${3:-$name.old}" "$name.new"
 done
+WORKLOAD
+# argv: where, how the names begin, and the socket that is reached if it is not one of ours.
+cat > reach.py <<'WORKLOAD'
+import os
+import socket
+import sys
+
+name = os.path.join(sys.argv[1], sys.argv[2] + os.urandom(4).hex())
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+listener.bind(name)
+listener.listen()
+receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+receiver.bind(name + ".datagrams")
+sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+sender.sendto(b"one", name + ".datagrams")
+sender.sendmsg([b"two"], [], 0, name + ".datagrams")
+sender.connect(name + ".datagrams")
+os.mkdir(name + ".root")
+os.setxattr(name + ".root", "trusted.quixote", b"1")
+os.removexattr(name + ".root", "trusted.quixote")
+with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+    client.connect(sys.argv[3] if len(sys.argv) > 3 else name)
+os.chroot(name + ".root")
 WORKLOAD
 mkdir work other
 echo secret > secret
@@ -49,6 +73,43 @@ denied inode_mkdir /other/d d other
 [ -z "$(ls other)" ] || fail "a directory that the rule does not allow was made"
 denied inode_link /secret d work secret
 [ "$(stat -c %h secret)" = 1 ] || fail "a file that the rule does not allow got a second name"
+
+"$quixote" learn --quiet --source kernel --runs 2 --accept-rules none --rule "name $folder/work/s{hex:8} made" \
+	--rule "name $folder/work/s{hex:8}.datagrams made" --rule "name $folder/work/s{hex:8}.root made" \
+	-o reach.model -- /usr/bin/python3 -I reach.py work s 2> learn.log || fail "learning: $(cat learn.log)"
+for event in unix_stream_connect unix_may_send inode_removexattr path_chroot; do
+	grep -q " $event .*work/s{hex:8}" reach.model || fail "no $event in the model: $(cat reach.model)"
+done
+run="--quiet --source kernel --allow-unsigned --on-violation deny --name reach reach.model -- /usr/bin/python3 -I reach.py"
+"$quixote" enforce $run work s 2> good.log ||
+	fail "a good run was denied: $(cat good.log; "$quixote" show reach forensics)"
+grep -q ' 0 lost' good.log || fail "events were lost: $(cat good.log)"
+# It has a name that the rule takes, and the namespace did not make it.
+python3 -c 'import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+listener.settimeout(float(sys.argv[2]))
+print("listens", flush=True)
+try:
+    listener.accept()
+    print("reached")
+except TimeoutError:
+    pass' "$folder/work/s01234567" 60 > listener.log &
+listener=$!
+for _ in $(seq 100); do
+	grep -q listens listener.log && break
+	sleep 0.1
+done
+! "$quixote" enforce $run work s "$folder/work/s01234567" 2> denied.log || fail "a socket from outside was reached"
+"$quixote" show reach forensics > forensics
+grep -q 'unix_stream_connect .*/work/s01234567' forensics || fail "the connection is not named: $(cat forensics)"
+grep -q ' 0 lost' denied.log || fail "events were lost: $(cat denied.log)"
+! grep -q reached listener.log || fail "a socket from outside was reached"
+python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' "$folder/work/s01234567"
+wait "$listener"
+grep -q reached listener.log || fail "the test's own socket cannot be reached"
+
 "$quixote" kernel status | grep -q ', 0 namespaces' || fail "a namespace is left: $("$quixote" kernel status)"
 unload
 echo "kernel_rules: names under a rule are made, and no others, on $(uname -r)"

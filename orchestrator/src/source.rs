@@ -1,10 +1,14 @@
 //! Where a namespace's events come from: two sources, one life.
 
+#[cfg(feature = "kernel")]
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
 use tsem::Digest;
+#[cfg(feature = "kernel")]
+use tsem::EventKind;
 #[cfg(feature = "kernel")]
 use tsem::Mode;
 use tsem::Profile;
@@ -41,7 +45,7 @@ impl Source {
             Self::Kernel => Some(
                 "the kernel source decides events whose hooks cannot wait by the model's \
                  coefficients alone: what only a rule allows is denied there, and counted as lost, \
-                 but for making directories and links",
+                 but for directories, links, UNIX sockets, removed attributes and chroot",
             ),
         }
     }
@@ -198,11 +202,21 @@ fn start_kernel(
         let rules = workload.rules.clone();
         launch.digest_paths = Some(Arc::new(move |path: &[u8]| rules.wants_digest(path)));
     }
-    // Only then does a hook refuse what it does not know.
-    launch.foretells = workload.mode == Mode::Enforcing && !workload.rules.names.is_empty();
+    launch.foretold = foretold(workload);
     let rules = workload.rules.clone();
     launch.unruled = Arc::new(move |cell| tsem::is_hashed_as_described(cell, &rules));
     Ok(RunningSource::Kernel(launch.prepare()?.start(agent.clone())?))
+}
+
+/// What is to be told as it begins: a hook refuses what it does not know only when enforcing. Another
+/// model of the same rules may make directories and links where this one does not.
+#[cfg(feature = "kernel")]
+fn foretold(workload: &Workload) -> Vec<EventKind> {
+    if workload.mode != Mode::Enforcing || workload.rules.names.is_empty() {
+        return Vec::new();
+    }
+    let always = BTreeSet::from([EventKind::InodeMkdir, EventKind::InodeLink]);
+    always.union(&workload.ruled).copied().collect()
 }
 
 /// A model as the kernel takes it.

@@ -3,6 +3,7 @@
 //! The source serves the workload's events to the agent; the agent's engine decides. What remains
 //! is the record.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
@@ -19,6 +20,7 @@ use thiserror::Error;
 use tsem::Bounds;
 use tsem::Digest;
 use tsem::Engine;
+use tsem::EventKind;
 use tsem::Mode;
 use tsem::Observation;
 use tsem::OnViolation;
@@ -83,6 +85,8 @@ pub struct Workload {
     pub coefficients: Vec<Digest>,
     /// Those of them in which no rule has a part, sorted: the kernel source decides by them itself.
     pub exact: Vec<Digest>,
+    /// The kinds of the events in which a rule has a part; none for a new model.
+    pub ruled: BTreeSet<EventKind>,
     /// The model's file, for the record.
     pub model: Option<PathBuf>,
     /// Nonce and platform aggregate.

@@ -3,6 +3,7 @@
 mod choice;
 mod report;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use orchestrator::hooks::Hooks;
@@ -124,6 +125,7 @@ fn run_once(
         references: vouching.table.clone(),
         coefficients: Vec::new(),
         exact: Vec::new(),
+        ruled: BTreeSet::new(),
         model: std::path::absolute(&arguments.output).ok(),
         platform: Platform::NONE,
         tma: arguments.run.tma.clone(),

@@ -83,6 +83,7 @@ impl PreparedModel {
             references: self.references.vouched().clone(),
             coefficients: model.coefficients().copied().collect(),
             exact: model.exact_coefficients(self.references.vouched()),
+            ruled: model.ruled_kinds(self.references.vouched()),
             model: Some(absolute(&self.force.path)),
             platform: header.platform,
             tma: run.tma.clone(),

@@ -246,6 +246,16 @@ impl ModelFile {
         self.described().filter(|(_, described)| exact(described)).map(|(each, _)| *each).collect()
     }
 
+    /// The kinds of the events in which a rule or a reference has a part.
+    pub fn ruled_kinds(&self, references: &References) -> BTreeSet<EventKind> {
+        let rules = &self.header.rules;
+        let ruled = |described: &&Described| {
+            !tsem::is_hashed_without_rules(&described.cell, rules, references)
+        };
+        let described = self.described().map(|(_, described)| described);
+        described.filter(ruled).map(|described| described.cell.kind).collect()
+    }
+
     /// How many coefficients there are.
     pub fn len(&self) -> usize {
         self.entries.len()

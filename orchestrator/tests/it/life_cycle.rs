@@ -1,5 +1,6 @@
 //! Learn, then enforce: what was seen goes through, all else is refused before it happens.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ fn run(name: &str, mode: Mode, model: &[Digest], command: &[&str]) -> Finished {
         references: tsem::References::default(),
         coefficients: model.to_vec(),
         exact: Vec::new(),
+        ruled: BTreeSet::new(),
         model: None,
         platform: Platform::NONE,
         tma: Tma::Orchestrator,

@@ -24,6 +24,7 @@ use portable_source::listener;
 use portable_source::listener::Listener;
 use tsem::Agent;
 use tsem::Cell;
+use tsem::EventKind;
 use tsem::Mode;
 use tsem::OnViolation;
 use tsem::Profile;
@@ -100,10 +101,10 @@ pub struct Launch {
     pub digest_paths: Option<DigestPaths>,
     /// Whether the model's rules leave an event as it is described.
     pub unruled: Arc<dyn Fn(&Cell) -> bool + Send + Sync>,
-    /// Whether rules may allow making directories and links, whose hooks cannot wait: each call is then
-    /// told to the agent as it begins, by a seccomp filter. Without it the hooks refuse what only a
-    /// rule allows.
-    pub foretells: bool,
+    /// The kinds of events that rules may allow and whose hooks cannot wait: each call that comes to
+    /// one is told to the agent as it begins, by a seccomp filter, as far as that can be (decision
+    /// 0016). Without it the hooks refuse what only a rule allows.
+    pub foretold: Vec<EventKind>,
     /// Whether also root outside cannot reach its tasks; only under a lockdown.
     pub shield: bool,
     /// Computes every coefficient in the kernel too, and counts a difference as a loss.
@@ -123,7 +124,7 @@ impl Launch {
             known: Vec::new(),
             digest_paths: None,
             unruled: Arc::new(|_| false),
-            foretells: false,
+            foretold: Vec::new(),
             shield: false,
             compare: false,
         }
@@ -178,7 +179,8 @@ impl Prepared {
     pub fn start(self, agent: Arc<dyn Agent>) -> Result<Running, LaunchError> {
         sys::become_subreaper();
         let Self { launch, namespace } = self;
-        let filter = if launch.foretells { foretelling::filter() } else { Vec::new() };
+        let kinds = &launch.foretold;
+        let filter = if kinds.is_empty() { Vec::new() } else { foretelling::filter(kinds) };
         let (mut child, spawned) = WaitingChild::spawn(&launch.command, launch.account, filter)?;
         let (pid, listener) = match child.report() {
             Ok(report) => report,
@@ -362,7 +364,7 @@ impl Running {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tsem::EventKind;
+    use crate::foretold::Caller;
 
     fn status_of(pid: u32, name: &str) -> Vec<String> {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -410,7 +412,8 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let script = "mkdir $0/d && : > $0/f && ln $0/f $0/g";
         let words = ["/bin/sh".into(), "-c".into(), script.into(), folder.clone().into()];
-        let filter = foretelling::filter();
+        let kinds = [EventKind::InodeMkdir, EventKind::InodeLink];
+        let filter = foretelling::filter(&kinds);
         let (mut child, spawned) = WaitingChild::spawn(&words, None, filter).unwrap();
         let (pid, number) = child.report().unwrap();
         let pidfd = sys::pidfd_open(pid).unwrap();
@@ -420,7 +423,8 @@ mod tests {
         let mut told = Vec::new();
         while sys::wait_to_read(listener.as_fd()) {
             let call = listener.receive().unwrap();
-            let cell = crate::foretold::event(call.number.into(), call.arguments, call.tid, 0);
+            let caller = Caller { tid: call.tid, umask: 0, pidfd: pidfd.as_fd() };
+            let cell = caller.event(call.number.into(), call.arguments);
             told.extend(cell.map(|cell| (cell.kind, folder.join("d").exists())));
             listener.proceed(call.id).unwrap();
         }

@@ -33,6 +33,7 @@ use crate::describe;
 use crate::ended;
 use crate::ended::Ended;
 use crate::foretold;
+use crate::foretold::Caller;
 use crate::foretold::Foretold;
 use crate::model::Known;
 use crate::mount_source;
@@ -331,7 +332,7 @@ impl Server {
     /// that is a loss: what the kernel refused is allowed by a rule, or what it let through is of a
     /// process that is not trusted any more.
     fn told(&self, message: &Message<'_>) {
-        self.forget(lock(&self.foretold).over(message.tid));
+        self.forget(lock(&self.foretold).came(message.tid, message.kind));
         let Some((event, _)) = self.describe(message) else { return };
         let verdict = self.agent.judge(&event);
         let denied = message.flags & wire::DENIED != 0;
@@ -389,9 +390,11 @@ impl Server {
     fn foretold_event(&self, call: &Notification) -> Option<(Description, TaskIdentity)> {
         let status = foretold::status(call.tid)?;
         let pid = credentials::field(&status, "Tgid:")?.parse().ok()?;
-        let (process, identity) = self.namespace.task_of(sys::pidfd_open(pid).ok()?.as_fd())?;
+        let pidfd = sys::pidfd_open(pid).ok()?;
+        let (process, identity) = self.namespace.task_of(pidfd.as_fd())?;
         let Credentials { coe, umask, .. } = Credentials::parse(&status)?;
-        let cell = foretold::event(call.number.into(), call.arguments, call.tid, umask)?;
+        let caller = Caller { tid: call.tid, umask, pidfd: pidfd.as_fd() };
+        let cell = caller.event(call.number.into(), call.arguments)?;
         Some((Description { process, pid, coe, cell, targets: Vec::new() }, identity?))
     }
 
