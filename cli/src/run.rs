@@ -47,6 +47,7 @@ pub(crate) fn to_its_end(
     replaceable: Option<Replaceable>,
 ) -> Outcome<Finished> {
     tell_lost(&workload.name)?;
+    workload.source.spare_memory();
     let caught = signals::catch().or_fail("signals")?;
     let (watch, seen) = watch::pair();
     let watch = Arc::new(watch);

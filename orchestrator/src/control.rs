@@ -4,6 +4,7 @@
 //! directory is private to the user; nothing is read from the peer. Challenges and models, which
 //! are, have sockets of their own.
 
+mod attendant;
 mod replacing;
 mod socket;
 
@@ -28,7 +29,8 @@ use crate::places;
 use crate::places::PlaceError;
 use crate::record::Record;
 
-pub(crate) use replacing::Offers;
+use attendant::Attendant;
+pub(crate) use attendant::Chore;
 pub use replacing::replace;
 
 /// A peer that does not read is dropped after this long.
@@ -82,6 +84,7 @@ pub enum ControlError {
 pub struct Announced {
     path: PathBuf,
     listener: UnixListener,
+    attendant: Attendant,
 }
 
 impl Announced {
@@ -97,22 +100,34 @@ impl Announced {
         }
         // Nobody listens: what is left there is from an orchestrator that was killed.
         let _ = std::fs::remove_file(&path);
-        match socket::bind(&path) {
-            Ok(listener) => Ok(Self { path, listener }),
+        let made = socket::bind(&path).and_then(|listener| Ok((listener, Attendant::start()?)));
+        match made {
+            Ok((listener, attendant)) => Ok(Self { path, listener, attendant }),
             Err(source) => Err(ControlError::Io { path, source }),
         }
     }
 
-    /// Serves the record to whoever connects, until the process ends.
+    /// Serves the record to whoever connects, as long as this lives.
+    ///
+    /// # Errors
+    ///
+    /// There is no descriptor.
     pub fn serve(&self, record: impl Fn() -> Record + Send + 'static) -> io::Result<()> {
-        let listener = self.listener.try_clone()?;
-        std::thread::Builder::new().name("control".into()).spawn(move || {
-            for stream in listener.incoming().flatten() {
-                // A peer that hangs up is its own loss.
-                let _ = answer(stream, &record());
-            }
-        })?;
+        self.attendant.serve(self.listener.try_clone()?, move |stream| {
+            // A peer that hangs up is its own loss.
+            let _ = answer(stream, &record());
+        });
         Ok(())
+    }
+
+    /// Does this again and again, as often as it says.
+    pub(crate) fn take_on(&self, chore: Chore) {
+        self.attendant.take_on(chore);
+    }
+
+    /// No more of what was taken on: what is being done of it is done when this returns.
+    pub(crate) fn leave_off(&self) {
+        self.attendant.leave_off();
     }
 }
 
@@ -125,7 +140,7 @@ impl Drop for Announced {
 }
 
 impl Announced {
-    /// Signs for whoever connects and sends a challenge, until the process ends.
+    /// Signs for whoever connects and sends a challenge, as long as this lives.
     ///
     /// # Errors
     ///
@@ -136,15 +151,12 @@ impl Announced {
     ) -> Result<(), ControlError> {
         let path = attestations_of(&self.path);
         let _ = std::fs::remove_file(&path);
-        let failed = |source| ControlError::Io { path: path.clone(), source };
-        let listener = socket::bind(&path).map_err(failed)?;
-        let serving = std::thread::Builder::new().name("attest".into()).spawn(move || {
-            for stream in listener.incoming().flatten() {
-                // A peer that hangs up is its own loss.
-                let _ = answer_challenge(stream, &attest);
-            }
+        let listener = socket::bind(&path).map_err(|source| ControlError::Io { path, source })?;
+        self.attendant.serve(listener, move |stream| {
+            // A peer that hangs up is its own loss.
+            let _ = answer_challenge(stream, &attest);
         });
-        serving.map(drop).map_err(failed)
+        Ok(())
     }
 }
 

@@ -50,6 +50,15 @@ impl Source {
         }
     }
 
+    /// Before the first thread of a run: under the kernel source the orchestrator has little to do, and should take
+    /// little of the kernel's memory.
+    pub fn spare_memory(self) {
+        #[cfg(feature = "kernel")]
+        if self == Self::Kernel {
+            kernel_source::share_memory();
+        }
+    }
+
     /// The kernel where it works, else portable.
     pub fn best() -> Self {
         if kernel_works() { Self::Kernel } else { Self::Portable }

@@ -9,12 +9,8 @@ use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -25,6 +21,7 @@ use tsem::TaskIdentity;
 
 use crate::agent::AgentError;
 use crate::agent::Observer;
+use crate::control::Chore;
 use crate::places;
 use crate::record::Record;
 use crate::record::RecordError;
@@ -37,14 +34,6 @@ const BETWEEN_COSTS: u32 = 20;
 /// The record of a run that has not ended; it stays unless the run is said to have ended.
 pub(crate) struct Unfinished {
     path: PathBuf,
-    ended: Arc<Ended>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-#[derive(Default)]
-struct Ended {
-    over: Mutex<bool>,
-    told: Condvar,
 }
 
 impl Unfinished {
@@ -57,7 +46,7 @@ impl Unfinished {
         let path = path_of(&record.name)?;
         let failed = |source| RecordError::Io { path: path.clone(), source };
         move_if_there(&path, &aside(&path)).map_err(failed)?;
-        let begun = Self { path, ended: Arc::default(), thread: None };
+        let begun = Self { path };
         begun.record_now(record)?;
         Ok(begun)
     }
@@ -66,73 +55,39 @@ impl Unfinished {
         write_so_far(&self.path, record.clone())
     }
 
-    /// Renews the record whenever `news` has counted something since the last time.
-    ///
-    /// # Errors
-    ///
-    /// A thread cannot be started.
-    pub(crate) fn renew(
-        &mut self,
+    /// Renews the record whenever `news` has counted something since the last time; to be left off before the run is
+    /// said to have ended.
+    pub(crate) fn renewal(
+        &self,
         news: Arc<News>,
         record: impl Fn() -> Record + Send + 'static,
-    ) -> io::Result<()> {
-        let (path, ended) = (self.path.clone(), self.ended.clone());
-        let renewing = move || {
-            let (mut written, mut pause) = (0, BETWEEN_MIN);
-            while !ended.within(pause) {
-                let counted = news.counted();
-                if counted == written {
-                    continue;
-                }
-                let began = Instant::now();
-                if let Err(error) = write_so_far(&path, record()) {
-                    tracing::warn!(target: "user", %error, "the record so far is not renewed");
-                }
-                written = counted;
-                pause = BETWEEN_MIN.max(began.elapsed() * BETWEEN_COSTS);
+    ) -> Chore {
+        let (path, mut written) = (self.path.clone(), 0);
+        Box::new(move || {
+            let counted = news.counted();
+            if counted == written {
+                return BETWEEN_MIN;
             }
-        };
-        self.thread = Some(thread::Builder::new().name("unfinished".into()).spawn(renewing)?);
-        Ok(())
+            let began = Instant::now();
+            if let Err(error) = write_so_far(&path, record()) {
+                tracing::warn!(target: "user", %error, "the record so far is not renewed");
+            }
+            written = counted;
+            BETWEEN_MIN.max(began.elapsed() * BETWEEN_COSTS)
+        })
     }
 
     /// The run has ended and has its own record.
-    pub(crate) fn replaced(mut self) {
-        self.stop();
+    pub(crate) fn replaced(self) {
         // One that stays is older than the run's own record, and says what it is.
         let _ = fs::remove_file(&self.path);
         let _ = fs::remove_file(aside(&self.path));
     }
 
     /// Nothing of the workload has run: what an earlier run left is put back.
-    pub(crate) fn cancelled(mut self) {
-        self.stop();
+    pub(crate) fn cancelled(self) {
         let _ = fs::remove_file(&self.path);
         let _ = move_if_there(&aside(&self.path), &self.path);
-    }
-
-    fn stop(&mut self) {
-        *self.ended.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.ended.told.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // One that panicked has said so; the run's own record does not depend on it.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-impl Ended {
-    /// Whether it is over by then.
-    fn within(&self, pause: Duration) -> bool {
-        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.told.wait_timeout_while(over, pause, |over| !*over);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 

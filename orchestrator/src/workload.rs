@@ -35,7 +35,6 @@ use crate::agent::Observer;
 use crate::agent::Snapshot;
 use crate::control::Announced;
 use crate::control::ControlError;
-use crate::control::Offers;
 use crate::hooks;
 use crate::hooks::Hooks;
 use crate::kernel::KernelError;
@@ -208,9 +207,28 @@ impl RunError {
 pub struct Running {
     source: Arc<RunningSource>,
     ledger: Arc<Ledger>,
+    begun: Begun,
+}
+
+/// What is there of a namespace as long as it runs, for others and for after a crash.
+struct Begun {
     unfinished: Unfinished,
     /// Taken back when the namespace ends.
-    _announced: Announced,
+    announced: Announced,
+}
+
+impl Begun {
+    /// The run has its own record.
+    fn replaced(self) {
+        self.announced.leave_off();
+        self.unfinished.replaced();
+    }
+
+    /// Nothing of the workload has run.
+    fn cancelled(self) {
+        self.announced.leave_off();
+        self.unfinished.cancelled();
+    }
 }
 
 /// A namespace that has ended.
@@ -242,56 +260,56 @@ pub fn start(
     let news = News::new(observer);
     let agent = agent_of(workload, news.clone())?;
     let record = record_of(workload, missing);
-    let mut unfinished = Unfinished::begin(&record)?;
+    let begun = Begun { unfinished: Unfinished::begin(&record)?, announced };
+    let announced = &begun.announced;
     let ledger = Arc::new(Ledger::new(agent.clone(), record));
-    serve(&announced, &ledger)?;
-    serve_attestations(&announced, &agent)?;
+    serve(announced, &ledger)?;
+    serve_attestations(announced, &agent)?;
     let offers = replaceable.map(|replaceable| Ok((replaceable, announced.take_offers()?)));
     let offers = offers.transpose().map_err(RunError::Control)?;
     if workload.tma == Tma::Orchestrator {
-        renew(&mut unfinished, news.clone(), &ledger)?;
+        let ledger = ledger.clone();
+        announced.take_on(begun.unfinished.renewal(news.clone(), move || ledger.now()));
     }
     let source = match RunningSource::start(workload, &agent) {
         Ok(source) => Arc::new(source),
-        Err(error) => return Err(not_started(error, &ledger, unfinished)),
+        Err(error) => return Err(not_started(error, &ledger, begun)),
     };
     ledger.is_fed_by(&source);
     if let Some((replaceable, offers)) = offers {
         let replacing =
             Replacing::new(replaceable, workload, agent, &source, ledger.record.clone(), news);
-        if let Err(error) = serve_offers(offers, replacing) {
-            source.kill_all();
-            return Err(error);
-        }
+        let replace = move |offered| replacing.replace(offered).map_err(|error| error.to_string());
+        announced.serve_offers(offers, replace);
     }
-    Ok(Running { source, ledger, unfinished, _announced: announced })
+    Ok(Running { source, ledger, begun })
 }
 
 /// A first exec that the model denies leaves a record as any other denial does.
-fn not_started(error: RunError, ledger: &Ledger, unfinished: Unfinished) -> RunError {
+fn not_started(error: RunError, ledger: &Ledger, begun: Begun) -> RunError {
     let agent = &ledger.agent;
     let error = match (agent.fault(), agent.snapshot()) {
         (Some(fault), _) | (None, Err(fault)) => RunError::Agent(fault),
         (None, Ok(snapshot)) if snapshot.counts.violations == 0 => error,
-        (None, Ok(_)) => return refused(ledger, unfinished),
+        (None, Ok(_)) => return refused(ledger, begun),
     };
-    unfinished.cancelled();
+    begun.cancelled();
     error
 }
 
-fn refused(ledger: &Ledger, unfinished: Unfinished) -> RunError {
-    let refused = finish(ledger, unfinished, Exit::Code(NOT_EXECUTABLE));
+fn refused(ledger: &Ledger, begun: Begun) -> RunError {
+    let refused = finish(ledger, begun, Exit::Code(NOT_EXECUTABLE));
     refused.map_or_else(|error| error, |finished| RunError::Refused(finished.into()))
 }
 
 /// Takes over what the agent holds at the end, and writes the record.
-fn finish(ledger: &Ledger, unfinished: Unfinished, exit: Exit) -> Result<Finished, RunError> {
+fn finish(ledger: &Ledger, begun: Begun, exit: Exit) -> Result<Finished, RunError> {
     let mut record = over(&ledger.record);
     let snapshot = ledger.write_into(&mut record);
     ledger.agent.close();
     record.exit = Some(exit);
     let record_path = write_record(&record)?;
-    unfinished.replaced();
+    begun.replaced();
     let observation = snapshot.map_err(RunError::Agent)?.observation;
     Ok(Finished { exit, record, record_path, observation })
 }
@@ -382,15 +400,6 @@ fn serve(announced: &Announced, ledger: &Arc<Ledger>) -> Result<(), RunError> {
     announced.serve(move || ledger.now()).map_err(RunError::Thread)
 }
 
-fn renew(
-    unfinished: &mut Unfinished,
-    news: Arc<News>,
-    ledger: &Arc<Ledger>,
-) -> Result<(), RunError> {
-    let ledger = ledger.clone();
-    unfinished.renew(news, move || ledger.now()).map_err(RunError::Thread)
-}
-
 fn serve_attestations(
     announced: &Announced,
     agent: &Arc<dyn NamespaceAgent>,
@@ -398,11 +407,6 @@ fn serve_attestations(
     let agent = agent.clone();
     let attest = move |nonce: &[u8]| agent.attest(nonce).map_err(|error| error.to_string());
     announced.serve_attestations(attest).map_err(RunError::Control)
-}
-
-fn serve_offers(offers: Offers, replacing: Replacing) -> Result<(), RunError> {
-    let replace = move |offered| replacing.replace(offered).map_err(|error| error.to_string());
-    offers.serve(replace).map_err(RunError::Control)
 }
 
 /// What a namespace's record is made of.
@@ -485,7 +489,7 @@ impl Running {
             Some(signal) => Exit::Signal(signal),
             None => Exit::Code(ended.code().unwrap_or_default()),
         };
-        finish(&self.ledger, self.unfinished, exit)
+        finish(&self.ledger, self.begun, exit)
     }
 }
 

@@ -27,8 +27,10 @@ use crate::output;
 use crate::terminal::screen;
 use crate::terminal::screen::Screen;
 
-/// How often the reporter looks whether the run has ended.
+/// How often the reporter looks whether what waits can be told.
 const TICK: Duration = Duration::from_millis(100);
+/// The same while nothing waits; violations and the end wake it.
+const IDLE: Duration = Duration::from_secs(1);
 /// Progress is told no more often than this.
 const BETWEEN_PROGRESS: Duration = Duration::from_secs(2);
 /// A program that has just given the terminal back may still clear the screen.
@@ -66,7 +68,7 @@ pub(crate) fn start(
     let end = ended.clone();
     let thread = thread::Builder::new().name("reporter".into()).spawn(move || {
         while !end.load(Ordering::Acquire) {
-            match seen.recv_timeout(TICK) {
+            match seen.recv_timeout(desk.pause()) {
                 Ok(Some(violation)) => desk.violation(&violation),
                 Ok(None) => {}
                 Err(RecvTimeoutError::Timeout) => desk.tick(),
@@ -126,6 +128,10 @@ impl Desk {
             self.taken = Some(Instant::now());
         }
         self.taken.is_none_or(|taken| taken.elapsed() >= SETTLING)
+    }
+
+    fn pause(&self) -> Duration {
+        if self.shows_progress || !self.held.is_empty() { TICK } else { IDLE }
     }
 
     fn violation(&mut self, violation: &Violation) {

@@ -40,10 +40,7 @@ const LENGTH: usize = size_of::<u64>();
 const OFFER_MAX: u64 = 3 * LENGTH as u64 + tsem::TEXT_MAX as u64 + MODEL_MAX + ENVELOPE_MAX;
 
 /// Where models are offered. Who connects waits until they are looked at.
-pub(crate) struct Offers {
-    listener: UnixListener,
-    path: PathBuf,
-}
+pub(crate) struct Offers(UnixListener);
 
 /// What became of an offer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,30 +60,21 @@ impl Announced {
         let path = offers_of(&self.path);
         let _ = std::fs::remove_file(&path);
         match socket::bind(&path) {
-            Ok(listener) => Ok(Offers { listener, path }),
+            Ok(listener) => Ok(Offers(listener)),
             Err(source) => Err(ControlError::Io { path, source }),
         }
     }
-}
 
-impl Offers {
-    /// Answers every offer, one after the other, until the process ends.
-    ///
-    /// # Errors
-    ///
-    /// There is no thread.
-    pub(crate) fn serve(
-        self,
+    /// Answers every offer, one after the other, as long as this lives.
+    pub(crate) fn serve_offers(
+        &self,
+        Offers(listener): Offers,
         replace: impl Fn(Unverified) -> Result<Replaced, String> + Send + 'static,
-    ) -> Result<(), ControlError> {
-        let Self { listener, path } = self;
-        let serving = std::thread::Builder::new().name("replace".into()).spawn(move || {
-            for stream in listener.incoming().flatten() {
-                // A peer that hangs up is its own loss.
-                let _ = answer_offer(stream, &replace);
-            }
+    ) {
+        self.attendant.serve(listener, move |stream| {
+            // A peer that hangs up is its own loss.
+            let _ = answer_offer(stream, &replace);
         });
-        serving.map(drop).map_err(|source| ControlError::Io { path, source })
     }
 }
 

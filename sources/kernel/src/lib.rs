@@ -43,3 +43,4 @@ pub use model::Known;
 pub use namespace::NamespaceCounts;
 pub use programs::KernelError;
 pub use sys::Errno;
+pub use sys::share_memory;

@@ -168,6 +168,16 @@ pub(crate) fn unmount(path: &str) {
     unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
 }
 
+/// Has all threads take memory from one place: one for each costs page tables.
+pub fn share_memory() {
+    // It is a matter of thrift: that it fails changes nothing.
+    #[cfg(target_env = "gnu")]
+    // SAFETY: two numbers are passed.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1)
+    };
+}
+
 /// Of a process that crashes, no memory is shown.
 pub(crate) fn forbid_dumps() {
     // SAFETY: no pointers are passed.
