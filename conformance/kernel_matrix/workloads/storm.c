@@ -5,7 +5,7 @@
  * `storm COUNT`: a process pinned to each processor opens its folder over and over; each time after
  * LOAD opens it makes one directory and one symbolic link whose names say processor and number.
  * `storm flood COUNT STATUS`: makes `ready`, and when there is a `go` makes COUNT directories, which is decided
- * without waiting for an orchestrator, and ends with STATUS.
+ * without waiting for an orchestrator, then processes until one is refused, and ends with STATUS.
  * `storm breach`: opens its folder for as long as it lives, and tries each time to make `breach`.
  */
 #define _GNU_SOURCE
@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOAD = 30 };
+enum { LOAD = 30, FORKS_MAX = 10000 };
 
 static void open_folder(void)
 {
@@ -72,7 +72,17 @@ static int flood(int count, int status)
 		if (mkdir(name, 0700) < 0)
 			return 1;
 	}
-	return status;
+	/* What is told of a process is short: there may be room for it where there is none for a directory. */
+	for (int i = 0; i < FORKS_MAX; i++) {
+		pid_t child = fork();
+
+		if (child < 0)
+			return status;
+		if (child == 0)
+			_exit(0);
+		waitpid(child, 0, 0);
+	}
+	return 1;
 }
 
 int main(int argc, char **argv)

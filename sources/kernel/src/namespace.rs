@@ -33,8 +33,9 @@ use crate::wire;
 use crate::wire::SLOTS;
 use crate::wire::at;
 
-/// Room for what is told without waiting; who waits adds one message each.
-const RING_SIZE: u32 = 128 * 1024;
+/// Room for what is told without waiting: a thousand beginnings or ends of processes. In hooks that can wait, an
+/// event waits for room.
+const RING_SIZE: u32 = 64 * 1024;
 /// The same where reading attributes and asking for capabilities are told as well.
 const RING_SIZE_FULL: u32 = 1024 * 1024;
 

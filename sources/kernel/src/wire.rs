@@ -7,6 +7,8 @@ use tsem::TaskIdentity;
 pub(crate) const SLOTS: u32 = 1024;
 /// Octets of `struct message` before the cell.
 pub(crate) const MESSAGE_SIZE: usize = 200;
+/// A message of a process's beginning or end ends there.
+const NOTICE_SIZE: usize = 48;
 /// Octets of `struct namespace`.
 pub(crate) const NAMESPACE_SIZE: usize = 192;
 /// Octets of `struct task`.
@@ -122,7 +124,7 @@ impl<'a> Message<'a> {
     /// Reads a message; `None` for octets that are none.
     pub(crate) fn read(octets: &'a [u8]) -> Option<Self> {
         let cell_length = word(octets, 44)? as usize;
-        Some(Self {
+        let notice = Self {
             about: MessageType::of(word(octets, 0)?)?,
             kind: word(octets, 4)?,
             sequence: long(octets, 8)?,
@@ -131,17 +133,34 @@ impl<'a> Message<'a> {
             pid: word(octets, 32)?,
             tid: word(octets, 36)?,
             flags: word(octets, 40)?,
-            parent_id: digest(octets, 48)?,
+            parent_id: Digest::ZERO,
+            task_id: Digest::ZERO,
+            coefficient: Digest::ZERO,
+            coe: &[],
+            born: 0,
+            cell: &[],
+        };
+        if notice.about.is_notice() {
+            return Some(notice);
+        }
+        Some(Self {
+            parent_id: digest(octets, NOTICE_SIZE)?,
             task_id: digest(octets, 80)?,
             coefficient: digest(octets, 112)?,
             coe: octets.get(144..144 + tsem::COE_SIZE)?,
             born: long(octets, 192)?,
             cell: octets.get(MESSAGE_SIZE..MESSAGE_SIZE + cell_length)?,
+            ..notice
         })
     }
 }
 
 impl MessageType {
+    /// Whether it ends before identities.
+    fn is_notice(self) -> bool {
+        matches!(self, Self::Forked | Self::Exited | Self::Committed | Self::Failed)
+    }
+
     fn of(number: u32) -> Option<Self> {
         const ALL: [MessageType; 7] = [
             MessageType::Judge,
@@ -261,6 +280,19 @@ mod tests {
         assert!(Message::read(&octets).is_none(), "shorter than it says");
         octets[0] = 8;
         assert!(Message::read(&octets).is_none(), "of no type");
+    }
+
+    #[test]
+    fn a_notice_ends_before_identities() {
+        let mut octets = vec![0; NOTICE_SIZE];
+        octets[0] = 3;
+        octets[16] = 7;
+        octets[24] = 8;
+        let message = Message::read(&octets).unwrap();
+        assert_eq!((message.about, message.process, message.other), (MessageType::Forked, 7, 8));
+        assert!(Message::read(&octets[..NOTICE_SIZE - 1]).is_none(), "shorter than one");
+        octets[0] = 2;
+        assert!(Message::read(&octets).is_none(), "an event has more");
     }
 
     #[test]

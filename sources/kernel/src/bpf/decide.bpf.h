@@ -351,44 +351,6 @@ static __noinline int unjudged(struct task *task, struct scratch *s, struct name
 	return -EPERM;
 }
 
-/* Asks the orchestrator and waits. Sleeps. */
-static __noinline int ask(struct task *task, struct scratch *s, struct namespace *ns, __u32 kind)
-{
-	struct waiting w = { .s = s };
-
-	if (ns->flags & NAMESPACE_ORPHANED) {
-		count(&ns->denied);
-		return -EPERM;
-	}
-	w.key.slot = task->slot;
-	w.key.sequence = __sync_fetch_and_add(&ns->sequence, 1) + 1;
-	w.until = bpf_ktime_get_ns() + ns->patience_ns;
-	write_message(task, s, MESSAGE_JUDGE, kind);
-	s->message.sequence = w.key.sequence;
-	if (send(task, s, ns)) {
-		count(&ns->dropped);
-		count(&ns->denied);
-		return -EPERM;
-	}
-	count(&ns->waited);
-	bpf_loop(POLLS_MAX, look_for_answer, &w, 0);
-	if (w.outcome != OUTCOME_ANSWERED) {
-		if (w.outcome != OUTCOME_KILLED)
-			count(&ns->late);
-		count(&ns->denied);
-		return -EPERM;
-	}
-	bpf_map_delete_elem(&answers, &w.key);
-	if (s->answer.flags & ANSWER_UNTRUST)
-		task->flags |= TASK_UNTRUSTED;
-	if (s->answer.flags & ANSWER_NAMES)
-		__builtin_memcpy(task->pending_id, s->answer.task_id, 32);
-	if (s->answer.verdict == VERDICT_ALLOW)
-		return s->answer.flags & ANSWER_CACHE ? 1 : 0;
-	count(&ns->denied);
-	return -EPERM;
-}
-
 struct telling {
 	struct task *task;
 	struct scratch *s;
@@ -420,6 +382,63 @@ static long try_to_send(__u32 index, struct telling *t)
 	return 0;
 }
 
+/* Puts a message on the ring, when there is room; how that ended. Sleeps. */
+static __always_inline __u32 send_waiting(struct task *task, struct scratch *s,
+					  struct namespace *ns)
+{
+	struct telling t = { .task = task, .s = s, .ns = ns };
+
+	t.until = bpf_ktime_get_ns() + ns->patience_ns;
+	bpf_loop(POLLS_MAX, try_to_send, &t, 0);
+	return t.outcome;
+}
+
+/* Nobody is told of an event in time: it is refused. */
+static __always_inline int untold(struct namespace *ns, __u32 outcome)
+{
+	if (outcome != OUTCOME_KILLED)
+		count(&ns->dropped);
+	count(&ns->denied);
+	return -EPERM;
+}
+
+/* Asks the orchestrator and waits. Sleeps. */
+static __noinline int ask(struct task *task, struct scratch *s, struct namespace *ns, __u32 kind)
+{
+	struct waiting w = { .s = s };
+	__u32 sent;
+
+	if (ns->flags & NAMESPACE_ORPHANED) {
+		count(&ns->denied);
+		return -EPERM;
+	}
+	w.key.slot = task->slot;
+	w.key.sequence = __sync_fetch_and_add(&ns->sequence, 1) + 1;
+	write_message(task, s, MESSAGE_JUDGE, kind);
+	s->message.sequence = w.key.sequence;
+	sent = send_waiting(task, s, ns);
+	if (sent != OUTCOME_ANSWERED)
+		return untold(ns, sent);
+	count(&ns->waited);
+	w.until = bpf_ktime_get_ns() + ns->patience_ns;
+	bpf_loop(POLLS_MAX, look_for_answer, &w, 0);
+	if (w.outcome != OUTCOME_ANSWERED) {
+		if (w.outcome != OUTCOME_KILLED)
+			count(&ns->late);
+		count(&ns->denied);
+		return -EPERM;
+	}
+	bpf_map_delete_elem(&answers, &w.key);
+	if (s->answer.flags & ANSWER_UNTRUST)
+		task->flags |= TASK_UNTRUSTED;
+	if (s->answer.flags & ANSWER_NAMES)
+		__builtin_memcpy(task->pending_id, s->answer.task_id, 32);
+	if (s->answer.verdict == VERDICT_ALLOW)
+		return s->answer.flags & ANSWER_CACHE ? 1 : 0;
+	count(&ns->denied);
+	return -EPERM;
+}
+
 /*
  * What the model knows exactly is allowed without asking; the orchestrator is told before it takes
  * effect, in the order of the ring. Sleeps.
@@ -427,18 +446,12 @@ static long try_to_send(__u32 index, struct telling *t)
 static __noinline int allow_known(struct task *task, struct scratch *s, struct namespace *ns,
 				  __u32 kind)
 {
-	struct telling t = { .task = task, .s = s, .ns = ns };
+	__u32 sent;
 
 	count(&ns->decided);
-	t.until = bpf_ktime_get_ns() + ns->patience_ns;
 	write_message(task, s, MESSAGE_TOLD, kind);
-	bpf_loop(POLLS_MAX, try_to_send, &t, 0);
-	if (t.outcome == OUTCOME_ANSWERED)
-		return 0;
-	if (t.outcome != OUTCOME_KILLED)
-		count(&ns->dropped);
-	count(&ns->denied);
-	return -EPERM;
+	sent = send_waiting(task, s, ns);
+	return sent == OUTCOME_ANSWERED ? 0 : untold(ns, sent);
 }
 
 /* What only the orchestrator can find out of an event. */

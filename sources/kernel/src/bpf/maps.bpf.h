@@ -35,7 +35,7 @@ struct {
 
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 128 * 1024);
+	__uint(max_entries, 64 * 1024);
 };
 
 struct {

@@ -5,7 +5,7 @@
 #ifndef QUIXOTE_NOTICE_H
 #define QUIXOTE_NOTICE_H
 
-/* A message without a cell; without an orchestrator nobody is told. */
+/* A message that ends before identities; without an orchestrator nobody is told. */
 static __noinline int send_notice(struct task *task, struct scratch *s, struct namespace *ns,
 				  __u32 type, __u64 other)
 {
@@ -20,7 +20,7 @@ static __noinline int send_notice(struct task *task, struct scratch *s, struct n
 	s->message.other = other;
 	if (!ring)
 		return -1;
-	return bpf_ringbuf_output(ring, &s->message, sizeof(struct message), 0);
+	return bpf_ringbuf_output(ring, &s->message, NOTICE_SIZE, 0);
 }
 
 #endif

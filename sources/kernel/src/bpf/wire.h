@@ -50,6 +50,9 @@ struct message {
 };
 _Static_assert(sizeof(struct message) == 200, "wire.rs has the same");
 _Static_assert(__builtin_offsetof(struct message, coe) % 8 == 0, "compared by words");
+/* What is told of a process's beginning and end; many can be told at once. */
+#define NOTICE_SIZE __builtin_offsetof(struct message, parent_id)
+_Static_assert(NOTICE_SIZE == 48, "wire.rs has the same");
 
 /* Who acts: identities and credentials. */
 struct actor_key {
