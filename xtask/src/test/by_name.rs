@@ -179,6 +179,7 @@ const LONG: &[Long] = &[
             QUIXOTE,
             "bash conformance/corpus/gcc/prepare.sh --fetch",
             "cargo xtask vm --timeout 14000 --kernel 6.12 -- /usr/bin/python3 conformance/run_kernel_corpus.py",
+            "cargo xtask vm --timeout 14000 --kernel 6.12 -- /usr/bin/python3 conformance/run_kernel_corpus.py --container",
         ],
     },
     Long {
