@@ -24,6 +24,7 @@ use crate::allowance::Allowance;
 use crate::failure::Failure;
 use crate::failure::Outcome;
 use crate::output;
+use crate::terminal::attention;
 
 const VARIABLE: &str = "QUIXOTE_LOG";
 /// So many lines wait to be written.
@@ -78,6 +79,11 @@ fn targets(said: &str) -> Option<Targets> {
     said.parse().ok()
 }
 
+/// Whether there are lines to be written.
+pub(crate) fn wait_to_be_told() -> bool {
+    !waiting().lines.is_empty()
+}
+
 /// The lines that wait, to be written.
 pub(crate) fn take() -> Vec<String> {
     mem::take(&mut waiting().lines)
@@ -127,6 +133,8 @@ impl io::Write for Line {
         } else {
             waiting.held_back += 1;
         }
+        drop(waiting);
+        attention::call();
         Ok(octets.len())
     }
 

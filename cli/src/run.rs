@@ -36,6 +36,7 @@ pub(crate) use denial::chain_words;
 pub(crate) use denial::near_words;
 pub(crate) use prepared_model::PreparedModel;
 pub(crate) use prepared_model::verify;
+use reporter::Desk;
 pub(crate) use reporter::Telling;
 pub(crate) use summary::Summary;
 pub(crate) use summary::replacement_words;
@@ -51,9 +52,10 @@ pub(crate) fn to_its_end(
     let caught = signals::catch().or_fail("signals")?;
     let (watch, seen) = watch::pair();
     let watch = Arc::new(watch);
-    let reporter = reporter::start(watch.clone(), seen, telling).or_fail("messages")?;
-    let ended = follow(workload, workload::start(workload, watch, replaceable), &caught);
-    reporter.finish();
+    let mut desk = Desk::new(watch.clone(), seen, telling);
+    let started = workload::start(workload, watch, replaceable);
+    let ended = follow(workload, started, &caught, &mut desk);
+    desk.close();
     ended
 }
 
@@ -77,6 +79,7 @@ fn follow(
     workload: &Workload,
     started: Result<workload::Running, RunError>,
     caught: &Caught,
+    desk: &mut Desk,
 ) -> Outcome<Finished> {
     let running = match started {
         Ok(running) => running,
@@ -87,6 +90,10 @@ fn follow(
     let first = first.ok_or_else(|| Failure::new("the workload has no process id"))?;
     caught.relay_to(running.first_pidfd().or_fail("the workload")?);
     job_control::follow(first).or_fail("job control")?;
+    if let Err(error) = desk.stay(caught, &running) {
+        running.kill_all();
+        return Err(error).or_fail("the workload");
+    }
     running.wait().map_err(|error| cannot_run(&error, workload))
 }
 

@@ -11,6 +11,7 @@ mod socket;
 use std::io;
 use std::io::Read;
 use std::io::Write;
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -123,6 +124,15 @@ impl Announced {
     /// Does this again and again, as often as it says.
     pub(crate) fn take_on(&self, chore: Chore) {
         self.attendant.take_on(chore);
+    }
+
+    /// Serves in the stead of a thread, which ends: waits once, as [`Attendant::stand_in`] says.
+    pub(crate) fn stand_in(
+        &self,
+        others: &[BorrowedFd<'_>],
+        pause: Option<Duration>,
+    ) -> io::Result<Vec<bool>> {
+        self.attendant.stand_in(others, pause)
     }
 
     /// No more of what was taken on: what is being done of it is done when this returns.

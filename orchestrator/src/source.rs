@@ -2,6 +2,7 @@
 
 #[cfg(feature = "kernel")]
 use std::collections::BTreeSet;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -154,6 +155,14 @@ impl RunningSource {
             Self::Portable(running) => running.kill_all(),
             #[cfg(feature = "kernel")]
             Self::Kernel(running) => running.kill_all(),
+        }
+    }
+
+    pub(crate) fn ended(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Portable(running) => running.ended(),
+            #[cfg(feature = "kernel")]
+            Self::Kernel(running) => running.ended(),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::Weak;
+use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -465,6 +467,23 @@ impl Running {
     /// This process has no descriptor left.
     pub fn first_pidfd(&self) -> std::io::Result<OwnedFd> {
         self.source.pidfd()
+    }
+
+    /// Stays with the workload in the stead of a thread that answers whoever asks: waits once, until there is something
+    /// to read from `calls`, no process is left, or at the latest until `pause` has passed; it may return before. Whether
+    /// no process is left: [`Running::wait`] waits no more then.
+    ///
+    /// # Errors
+    ///
+    /// Nothing can be waited for.
+    pub fn stay(
+        &self,
+        calls: Option<BorrowedFd<'_>>,
+        pause: Option<Duration>,
+    ) -> std::io::Result<bool> {
+        let others: Vec<_> = [self.source.ended()].into_iter().chain(calls).collect();
+        let ready = self.begun.announced.stand_in(&others, pause)?;
+        Ok(ready.first() == Some(&true))
     }
 
     /// The record as it is now.

@@ -1,4 +1,4 @@
-//! The thread that tells the user what happens while a workload runs.
+//! Staying with a workload that runs: its signals are passed on, and the user is told what happens.
 //!
 //! Whole lines only, and only when the screen is ours: what a full-screen program shows is not
 //! written over, its messages wait for the end of the run. What an attacker can trigger is limited
@@ -8,14 +8,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
-use std::sync::mpsc::RecvTimeoutError;
-use std::thread;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
+
+use orchestrator::workload::Running;
 
 use super::denial::Denial;
 use super::watch::Progress;
@@ -26,11 +23,10 @@ use crate::diagnostics;
 use crate::output;
 use crate::terminal::screen;
 use crate::terminal::screen::Screen;
+use crate::terminal::signals::Caught;
 
-/// How often the reporter looks whether what waits can be told.
+/// How often one looks whether what waits can be told.
 const TICK: Duration = Duration::from_millis(100);
-/// The same while nothing waits; violations and the end wake it.
-const IDLE: Duration = Duration::from_secs(1);
 /// Progress is told no more often than this.
 const BETWEEN_PROGRESS: Duration = Duration::from_secs(2);
 /// A program that has just given the terminal back may still clear the screen.
@@ -50,52 +46,10 @@ pub(crate) struct Telling {
     pub(crate) denial: Option<Denial>,
 }
 
-/// The thread, to be ended.
-pub(crate) struct Reporter {
-    ended: Arc<AtomicBool>,
-    watch: Arc<Watch>,
-    thread: JoinHandle<()>,
-}
-
-/// Starts telling.
-pub(crate) fn start(
-    watch: Arc<Watch>,
-    seen: Receiver<Option<Violation>>,
-    telling: Telling,
-) -> io::Result<Reporter> {
-    let ended = Arc::new(AtomicBool::new(false));
-    let mut desk = Desk::new(watch.clone(), telling);
-    let end = ended.clone();
-    let thread = thread::Builder::new().name("reporter".into()).spawn(move || {
-        while !end.load(Ordering::Acquire) {
-            match seen.recv_timeout(desk.pause()) {
-                Ok(Some(violation)) => desk.violation(&violation),
-                Ok(None) => {}
-                Err(RecvTimeoutError::Timeout) => desk.tick(),
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        for violation in seen.try_iter().flatten() {
-            desk.violation(&violation);
-        }
-        desk.close();
-    })?;
-    Ok(Reporter { ended, watch, thread })
-}
-
-impl Reporter {
-    /// Tells what is still to be told. The workload has ended.
-    pub(crate) fn finish(self) {
-        self.ended.store(true, Ordering::Release);
-        self.watch.wake();
-        // A reporter that panicked has said so itself; the run's result does not depend on it.
-        let _ = self.thread.join();
-    }
-}
-
 /// What was told, and what waits.
-struct Desk {
+pub(crate) struct Desk {
     watch: Arc<Watch>,
+    seen: Receiver<Violation>,
     telling: Telling,
     held: VecDeque<String>,
     held_back: u64,
@@ -107,10 +61,11 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(watch: Arc<Watch>, telling: Telling) -> Self {
+    pub(crate) fn new(watch: Arc<Watch>, seen: Receiver<Violation>, telling: Telling) -> Self {
         let shows_progress = telling.progress && !telling.quiet && io::stderr().is_terminal();
         Self {
             watch,
+            seen,
             telling,
             held: VecDeque::new(),
             held_back: 0,
@@ -130,8 +85,31 @@ impl Desk {
         self.taken.is_none_or(|taken| taken.elapsed() >= SETTLING)
     }
 
-    fn pause(&self) -> Duration {
-        if self.shows_progress || !self.held.is_empty() { TICK } else { IDLE }
+    /// Passes on signals, tells what happens and has others answered until the workload has ended.
+    ///
+    /// # Errors
+    ///
+    /// Nothing can be waited for.
+    pub(crate) fn stay(&mut self, caught: &Caught, running: &Running) -> io::Result<()> {
+        loop {
+            self.take_violations();
+            self.tick();
+            if caught.wait(running, self.pause())? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Until the next look; without one, until somebody calls.
+    fn pause(&self) -> Option<Duration> {
+        let waits = !self.held.is_empty() || diagnostics::wait_to_be_told();
+        (self.shows_progress || waits && !self.telling.quiet).then_some(TICK)
+    }
+
+    fn take_violations(&mut self) {
+        while let Ok(violation) = self.seen.try_recv() {
+            self.violation(&violation);
+        }
     }
 
     fn violation(&mut self, violation: &Violation) {
@@ -174,7 +152,9 @@ impl Desk {
         }
     }
 
-    fn close(mut self) {
+    /// Tells what is still to be told. The workload has ended.
+    pub(crate) fn close(mut self) {
+        self.take_violations();
         self.write_held();
         let held_back = self.held_back + self.watch.untold();
         if held_back > 0 && self.telling.denial.is_some() {

@@ -1,4 +1,4 @@
-//! What the supervisor's threads tell: counted at once, told later by another thread.
+//! What the threads that serve a workload tell: counted at once, told later by the one that stays with it.
 //!
 //! The threads that serve a workload must never wait for a terminal. What does not fit into the
 //! bounded queue is counted instead.
@@ -19,6 +19,8 @@ use tsem::Forensic;
 use tsem::Loss;
 use tsem::TaskIdentity;
 
+use crate::terminal::attention;
+
 /// More violations than this, unread, are only counted.
 const QUEUE: usize = 256;
 
@@ -30,7 +32,7 @@ pub(crate) struct Watch {
     lost: AtomicU64,
     untold: AtomicU64,
     program: Mutex<String>,
-    violations: SyncSender<Option<Violation>>,
+    violations: SyncSender<Violation>,
 }
 
 /// An event outside the model, and the programs that led to it.
@@ -53,8 +55,8 @@ pub(crate) struct Progress {
     pub(crate) lost: u64,
 }
 
-/// A watch, and where its violations come out; `None` only wakes who waits for them.
-pub(crate) fn pair() -> (Watch, Receiver<Option<Violation>>) {
+/// A watch, and where its violations come out.
+pub(crate) fn pair() -> (Watch, Receiver<Violation>) {
     let (violations, receiver) = mpsc::sync_channel(QUEUE);
     let watch = Watch {
         judged: AtomicU64::new(0),
@@ -68,11 +70,6 @@ pub(crate) fn pair() -> (Watch, Receiver<Option<Violation>>) {
 }
 
 impl Watch {
-    /// Wakes whoever waits for a violation; with a full queue nobody waits.
-    pub(crate) fn wake(&self) {
-        let _ = self.violations.try_send(None);
-    }
-
     pub(crate) fn progress(&self) -> Progress {
         Progress {
             events: self.judged.load(Ordering::Relaxed),
@@ -107,9 +104,10 @@ impl Observer for Watch {
 
     fn violation(&self, forensic: &Forensic, chain: &[String], acting: TaskIdentity) {
         let violation = Violation { forensic: forensic.clone(), chain: chain.to_vec(), acting };
-        if self.violations.try_send(Some(violation)).is_err() {
+        if self.violations.try_send(violation).is_err() {
             self.untold.fetch_add(1, Ordering::Relaxed);
         }
+        attention::call();
     }
 
     fn lost(&self, _: Loss) {

@@ -23,7 +23,7 @@ pub(crate) fn follow(workload: Pid) -> io::Result<()> {
     }
     thread::Builder::new().name("job-control".into()).spawn(move || {
         while let Some(signal) = wait_for_stop(workload) {
-            // Continuing us tells the signal relay, and it continues the workload.
+            // Who stays with the workload is told that we go on, and continues it.
             if signals::stop_ourselves(signal).is_err() {
                 return;
             }

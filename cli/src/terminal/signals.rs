@@ -9,20 +9,19 @@
 
 use std::fs;
 use std::io;
-use std::io::Read;
 use std::mem;
-use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
 use std::ptr;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicI32;
-use std::sync::atomic::Ordering;
-use std::thread;
+use std::time::Duration;
 
-use rustix::pipe::PipeFlags;
+use orchestrator::workload::Running;
 use rustix::process::Signal;
+
+use super::attention;
+use super::attention::Arrival;
 
 /// What we outlive while the workload runs.
 const CAUGHT: [i32; 9] = [
@@ -40,22 +39,8 @@ const CAUGHT: [i32; 9] = [
 /// An ancestry longer than this is no ancestry.
 const ANCESTORS_MAX: u32 = 4096;
 
-/// The writing end of the pipe from handlers to the relay; set once, never closed.
-static TO_RELAY: AtomicI32 = AtomicI32::new(-1);
-
-/// One signal, as the handler saw it; written whole, since it is shorter than `PIPE_BUF`.
-#[derive(Clone, Copy, Debug)]
-struct Arrival {
-    number: i32,
-    code: i32,
-    sender: i32,
-}
-
 /// The workload that signals are passed on to; none between runs.
 static WORKLOAD: Mutex<Option<OwnedFd>> = Mutex::new(None);
-
-/// Whether the relay runs; it is started once.
-static RELAY: Mutex<bool> = Mutex::new(false);
 
 /// Signals are caught as long as this lives: between runs, Ctrl-C is meant for us.
 #[derive(Debug)]
@@ -64,7 +49,9 @@ pub(crate) struct Caught(());
 /// Catches the signals from now on. Those that were ignored stay ignored, for us and the workload
 /// (`nohup`, background jobs of a script).
 pub(crate) fn catch() -> io::Result<Caught> {
-    start_relay_once()?;
+    attention::open()?;
+    // What came at the very end of an earlier run was meant for that.
+    while attention::next().is_some() {}
     let caught = Caught(());
     for number in CAUGHT {
         if !is_ignored(number)? {
@@ -75,6 +62,21 @@ pub(crate) fn catch() -> io::Result<Caught> {
 }
 
 impl Caught {
+    /// Waits until something is to be looked at, or the time has passed; whether the workload has ended. Passes on to
+    /// it what has arrived.
+    ///
+    /// # Errors
+    ///
+    /// Nothing can be waited for.
+    #[expect(clippy::unused_self, reason = "signals are passed on only while they are caught")]
+    pub(crate) fn wait(&self, running: &Running, pause: Option<Duration>) -> io::Result<bool> {
+        let over = running.stay(attention::reader(), pause)?;
+        while let Some(arrival) = attention::next() {
+            arrival.pass_on();
+        }
+        Ok(over)
+    }
+
     /// Passes on to the workload what is meant for it; a descriptor, so that a reused number is
     /// never signalled.
     #[expect(clippy::unused_self, reason = "signals are passed on only while they are caught")]
@@ -99,46 +101,13 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn start_relay_once() -> io::Result<()> {
-    let mut runs = lock(&RELAY);
-    if *runs {
-        return Ok(());
-    }
-    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK)?;
-    install_pipe(writer);
-    let arrivals = fs::File::from(reader);
-    thread::Builder::new().name("signals".into()).spawn(move || relay(arrivals))?;
-    *runs = true;
-    Ok(())
-}
-
-fn relay(mut arrivals: fs::File) {
-    while let Ok(arrival) = Arrival::read(&mut arrivals) {
-        let signal = Signal::from_named_raw(arrival.number).filter(|_| arrival.is_for_workload());
+impl Arrival {
+    fn pass_on(self) {
+        let signal = Signal::from_named_raw(self.number).filter(|_| self.is_for_workload());
         if let (Some(signal), Some(workload)) = (signal, lock(&WORKLOAD).as_ref()) {
             // A workload that has ended needs no signal.
             let _ = rustix::process::pidfd_send_signal(workload, signal);
         }
-    }
-}
-
-impl Arrival {
-    fn read(from: &mut impl Read) -> io::Result<Self> {
-        let mut octets = [0; 12];
-        from.read_exact(&mut octets)?;
-        let word = |at: usize| {
-            i32::from_ne_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
-        };
-        Ok(Self { number: word(0), code: word(4), sender: word(8) })
-    }
-
-    fn octets(self) -> [u8; 12] {
-        let mut octets = [0; 12];
-        octets[..4].copy_from_slice(&self.number.to_ne_bytes());
-        octets[4..8].copy_from_slice(&self.code.to_ne_bytes());
-        octets[8..].copy_from_slice(&self.sender.to_ne_bytes());
-        octets
     }
 
     /// A continued workload may have a process group of its own, and one more SIGCONT is no harm.
@@ -181,12 +150,6 @@ pub(crate) fn stop_ourselves(signal: Signal) -> io::Result<()> {
     if handled { handle(number) } else { Ok(()) }
 }
 
-fn install_pipe(writer: OwnedFd) {
-    TO_RELAY.store(writer.as_raw_fd(), Ordering::SeqCst);
-    // Handlers may run until the very end of the process: the descriptor is never closed.
-    mem::forget(writer);
-}
-
 fn is_ignored(number: i32) -> io::Result<bool> {
     let mut old = mem::MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: `old` is a place for a sigaction, and the call writes it whole when it returns 0.
@@ -216,16 +179,14 @@ fn set_action(number: i32, action: usize, flags: i32) -> io::Result<()> {
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Tells the relay. Only write(2) is called, and errno is put back.
+/// Tells whoever stays with the workload. Only write(2) is called, and errno is put back.
 extern "C" fn on_signal(number: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: with SA_SIGINFO the kernel gives a valid siginfo; si_pid is initialised for every
     // code <= 0 that we look at it for, and reading it otherwise reads initialised memory of the
     // kernel's union. write(2) and errno are async-signal-safe.
     unsafe {
         let errno = *libc::__errno_location();
-        let arrival = Arrival { number, code: (*info).si_code, sender: (*info).si_pid() };
-        let octets = arrival.octets();
-        libc::write(TO_RELAY.load(Ordering::SeqCst), octets.as_ptr().cast(), octets.len());
+        attention::write(Arrival { number, code: (*info).si_code, sender: (*info).si_pid() });
         *libc::__errno_location() = errno;
     }
 }
@@ -251,12 +212,5 @@ mod tests {
         assert!(!arrival.is_for_workload());
         child.kill().unwrap();
         child.wait().unwrap();
-    }
-
-    #[test]
-    fn an_arrival_survives_the_pipe() {
-        let arrival = Arrival { number: 15, code: -6, sender: 4711 };
-        let read = Arrival::read(&mut arrival.octets().as_slice()).unwrap();
-        assert_eq!((read.number, read.code, read.sender), (15, -6, 4711));
     }
 }

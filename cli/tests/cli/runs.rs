@@ -1,6 +1,8 @@
 //! Workloads, learned, monitored and enforced.
 
 use std::fs;
+use std::io::Read;
+use std::io::Write;
 
 use crate::sandbox::Sandbox;
 
@@ -292,6 +294,33 @@ fn run_what_a_killed_orchestrator_had_seen_is_kept_as_unfinished() {
     assert_eq!((&json[0]["running"], json[0].get("unfinished")), (&false.into(), None), "{json}");
     assert!(sandbox.good(&["model", "show", "s.model", "--header"]).contains("1 run,"));
     assert!(!sandbox.path("../state/unfinished/s.json").exists());
+}
+
+/// Who passes on signals is who tells of violations, and does not wait for whoever reads them.
+#[test]
+fn run_a_signal_reaches_a_workload_though_nobody_reads_what_is_told() {
+    let sandbox = learned();
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+    rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+    let script = "trap ': > ended; exit 3' TERM; : > ready; while sleep 0.1; do cat in > out; done";
+    let monitor = ["monitor", "cp.model", "--allow-unsigned", "--", "sh", "-c", script];
+    let mut child = sandbox.command(&monitor).stderr(writer).spawn().unwrap();
+    await_file(&sandbox.path("ready"));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let kill = std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(kill.success());
+    await_file(&sandbox.path("ended"));
+    let mut told = String::new();
+    reader.read_to_string(&mut told).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    assert!(told.contains("outside the model"), "{told}");
+}
+
+fn await_file(path: &std::path::Path) {
+    await_text(path, "");
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! The thread that waits for whoever wants something of a running namespace, and for time to pass.
+//! Waits for whoever wants something of a running namespace, and for time to pass.
 //!
-//! It is one for all, since each thread costs a namespace that does nothing tens of KiB of kernel memory. Whoever
-//! connects is answered by a thread that lives as long as that takes: one at a time for each socket, so that who asks
-//! for the record does not wait for who replaces a model.
+//! A thread does so until somebody who stays with the workload does it in its stead: each thread costs a namespace that
+//! does nothing tens of KiB of kernel memory. Whoever connects is answered by a thread that lives as long as that
+//! takes: one at a time for each socket, so that who asks for the record does not wait for who replaces a model.
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -24,6 +26,9 @@ use rustix::event::Timespec;
 /// Before whoever could not be received is received again.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What it does takes little; a stack of the usual size has page tables of its own.
+const STACK: usize = 512 * 1024;
+
 /// Held while it answers, by one thread.
 type Answer = Arc<Mutex<dyn Fn(UnixStream) + Send>>;
 
@@ -32,7 +37,10 @@ pub(crate) type Chore = Box<dyn FnMut() -> Duration + Send>;
 
 /// The thread; it ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Attendant(Arc<Desk>);
+pub(crate) struct Attendant {
+    desk: Arc<Desk>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
 
 #[derive(Debug)]
 struct Desk {
@@ -45,6 +53,9 @@ struct Desk {
 struct State {
     posts: Vec<Post>,
     chore: Option<Chore>,
+    /// When the chore is to be done again.
+    due: Option<Instant>,
+    /// The thread is wanted no more.
     over: bool,
 }
 
@@ -69,8 +80,33 @@ impl Attendant {
         let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let desk = Arc::new(Desk { bell, state: Mutex::default() });
         let attending = desk.clone();
-        std::thread::Builder::new().name("control".into()).spawn(move || attending.attend())?;
-        Ok(Self(desk))
+        let thread = std::thread::Builder::new().name("control".into()).stack_size(STACK);
+        let thread = thread.spawn(move || attending.attend())?;
+        Ok(Self { desk, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Does what the thread did, which ends: waits once, until there is something to read from one of `others`, somebody
+    /// has called, or `pause` has passed. Which of `others` can be read.
+    ///
+    /// # Errors
+    ///
+    /// Nothing can be waited for.
+    pub(crate) fn stand_in(
+        &self,
+        others: &[BorrowedFd<'_>],
+        pause: Option<Duration>,
+    ) -> io::Result<Vec<bool>> {
+        self.dismiss();
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // One that panicked has said so.
+            let _ = thread.join();
+        }
+        self.desk.turn(others, pause)
+    }
+
+    fn dismiss(&self) {
+        self.desk.lock().over = true;
+        self.desk.ring();
     }
 
     /// Answers whoever connects from now on.
@@ -86,26 +122,27 @@ impl Attendant {
             answer: Arc::new(Mutex::new(answer)),
             busy: false,
         };
-        self.0.lock().posts.push(post);
-        self.0.ring();
+        self.desk.lock().posts.push(post);
+        self.desk.ring();
     }
 
     /// Does this again and again from now on.
     pub(crate) fn take_on(&self, chore: Chore) {
-        self.0.lock().chore = Some(chore);
-        self.0.ring();
+        let mut state = self.desk.lock();
+        (state.chore, state.due) = (Some(chore), None);
+        drop(state);
+        self.desk.ring();
     }
 
     /// No more of what was taken on; what is being done is done when this returns.
     pub(crate) fn leave_off(&self) {
-        self.0.lock().chore = None;
+        self.desk.lock().chore = None;
     }
 }
 
 impl Drop for Attendant {
     fn drop(&mut self) {
-        self.0.lock().over = true;
-        self.0.ring();
+        self.dismiss();
     }
 }
 
@@ -120,41 +157,38 @@ impl Desk {
     }
 
     fn attend(self: &Arc<Self>) {
-        let mut due = Instant::now();
-        loop {
-            let listeners = {
-                let mut state = self.lock();
-                if state.over {
-                    return;
-                }
-                if let Some(chore) = &mut state.chore
-                    && Instant::now() >= due
-                {
-                    due = Instant::now() + chore();
-                }
-                state.idle()
-            };
-            let until = self.lock().chore.is_some().then_some(due);
-            for at in self.wait(&listeners, until) {
-                self.receive(at);
+        while !self.lock().over {
+            if self.turn(&[], None).is_err() {
+                std::thread::sleep(PAUSE);
             }
         }
     }
 
-    /// Waits for the bell, a caller or the time; who is called.
-    fn wait(&self, listeners: &[(usize, Arc<UnixListener>)], until: Option<Instant>) -> Vec<usize> {
+    /// Does what is due, waits for the bell, a caller, one of `others` or the time, and has whoever calls answered.
+    fn turn(
+        self: &Arc<Self>,
+        others: &[BorrowedFd<'_>],
+        pause: Option<Duration>,
+    ) -> io::Result<Vec<bool>> {
+        let (listeners, until) = self.lock().look();
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = left.into_iter().chain(pause).min();
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let sockets = listeners.iter().map(|(_, listener)| listener.as_fd());
-        let fds = sockets.chain([self.bell.as_fd()]);
+        let fds = sockets.chain([self.bell.as_fd()]).chain(others.iter().copied());
         let mut polled: Vec<_> =
             fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-        // A signal: whoever is there is there the next time.
-        let _ = rustix::event::poll(&mut polled, left.as_ref());
+        match rustix::event::poll(&mut polled, left.as_ref()) {
+            // Whoever is there is there the next time.
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
         let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
-        let called =
-            listeners.iter().zip(&polled).filter(|(_, polled)| !polled.revents().is_empty());
-        called.map(|((at, _), _)| *at).collect()
+        let ready: Vec<bool> = polled.iter().map(|each| !each.revents().is_empty()).collect();
+        for ((at, _), _) in listeners.iter().zip(&ready).filter(|(_, ready)| **ready) {
+            self.receive(*at);
+        }
+        Ok(ready[listeners.len() + 1..].to_vec())
     }
 
     fn receive(self: &Arc<Self>, at: usize) {
@@ -203,6 +237,16 @@ impl Call {
 }
 
 impl State {
+    /// Does what is due. Who waits for callers, and until when.
+    fn look(&mut self) -> (Vec<(usize, Arc<UnixListener>)>, Option<Instant>) {
+        if let Some(chore) = &mut self.chore
+            && self.due.is_none_or(|due| Instant::now() >= due)
+        {
+            self.due = Some(Instant::now() + chore());
+        }
+        (self.idle(), self.due.filter(|_| self.chore.is_some()))
+    }
+
     fn idle(&self) -> Vec<(usize, Arc<UnixListener>)> {
         let idle = self.posts.iter().enumerate().filter(|(_, post)| !post.busy);
         idle.map(|(at, post)| (at, post.listener.clone())).collect()
@@ -318,5 +362,35 @@ mod tests {
             assert!(began.elapsed() < SOON);
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    #[test]
+    fn who_stands_in_does_the_same_and_is_told_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let attendant = Attendant::start().unwrap();
+        let (path, listens) = listener(&folder, "socket");
+        attendant.serve(listens, |mut stream| stream.write_all(b"answer").unwrap());
+        let done = Arc::new(AtomicU32::new(0));
+        let counting = done.clone();
+        attendant.take_on(Box::new(move || {
+            counting.fetch_add(1, Ordering::Relaxed);
+            Duration::from_millis(1)
+        }));
+        let (never, writer) = io::pipe().unwrap();
+        let wait = |pause| attendant.stand_in(&[never.as_fd()], Some(pause)).unwrap();
+        assert_eq!(wait(Duration::from_millis(1)), [false]);
+        let before = done.load(Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(done.load(Ordering::Relaxed), before, "the thread has ended");
+        let asking = std::thread::spawn(move || asked(&path));
+        let began = Instant::now();
+        while !asking.is_finished() && began.elapsed() < SOON {
+            assert_eq!(wait(Duration::from_millis(1)), [false]);
+        }
+        assert_eq!(asking.join().unwrap(), "answer");
+        assert!(done.load(Ordering::Relaxed) > before);
+        drop(writer);
+        attendant.leave_off();
+        assert_eq!(attendant.stand_in(&[never.as_fd()], None).unwrap(), [true]);
     }
 }

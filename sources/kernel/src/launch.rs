@@ -330,6 +330,11 @@ impl Running {
         self.pid
     }
 
+    /// Readable once no process of the namespace is left.
+    pub fn ended(&self) -> BorrowedFd<'_> {
+        self.server.ended_all.as_fd()
+    }
+
     /// Waits for the first process.
     pub fn wait(&self) -> ExitStatus {
         let progress = self.server.wait_until(|progress| progress.first_status.is_some());

@@ -12,6 +12,7 @@ use std::sync::PoisonError;
 use libbpf_rs::RingBufferBuilder;
 use portable_source::credentials;
 use portable_source::credentials::Credentials;
+use portable_source::latch::Latch;
 use portable_source::listener::Listener;
 use portable_source::listener::Notification;
 use tsem::Agent;
@@ -46,6 +47,9 @@ use crate::wire;
 use crate::wire::Message;
 use crate::wire::MessageType;
 
+/// Of the thread that serves; one of the usual size has page tables of its own.
+const STACK: usize = 512 * 1024;
+
 /// Whether the rules of a model leave an event as the kernel wrote it down, so that it may be
 /// known by that.
 pub(crate) type Unruled = Arc<dyn Fn(&Cell) -> bool + Send + Sync>;
@@ -67,6 +71,8 @@ pub(crate) struct Server {
     reported: Mutex<u64>,
     progress: Mutex<Progress>,
     more: Condvar,
+    /// Set when no process is left.
+    pub(crate) ended_all: Latch,
 }
 
 /// How far the namespace has come.
@@ -109,9 +115,11 @@ impl Server {
             reported: Mutex::default(),
             progress: Mutex::default(),
             more: Condvar::new(),
+            ended_all: Latch::new()?,
         });
         let serving = server.clone();
-        std::thread::Builder::new().name("kernel-source".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name("kernel-source".into()).stack_size(STACK);
+        thread.spawn(move || {
             sys::leave_signals_to_others();
             serving.serve();
         })?;
@@ -154,6 +162,7 @@ impl Server {
         self.forget(lock(&self.foretold).drain());
         self.report_losses();
         self.note(|progress| progress.all_ended = true);
+        self.ended_all.set();
     }
 
     /// True when the last task is gone, and every process that has ended is forgotten.

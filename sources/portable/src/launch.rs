@@ -310,6 +310,11 @@ impl Running {
         self.pidfd.as_fd()
     }
 
+    /// Readable once no process of the namespace is left.
+    pub fn ended(&self) -> BorrowedFd<'_> {
+        self.supervisor.ended.as_fd()
+    }
+
     /// Waits for the first process.
     pub fn wait(&self) -> ExitStatus {
         let progress = self.supervisor.wait_until(|progress| progress.first_status.is_some());

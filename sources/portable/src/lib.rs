@@ -16,6 +16,7 @@ mod filter_table;
 mod handlers;
 mod image;
 mod inode_calls;
+pub mod latch;
 mod launch;
 pub mod listener;
 mod path;

@@ -35,6 +35,7 @@ use crate::crew::Crew;
 use crate::crew::Hire;
 use crate::digest::Digests;
 use crate::handlers;
+use crate::latch::Latch;
 use crate::listener::Listener;
 use crate::listener::Notification;
 use crate::process;
@@ -82,6 +83,8 @@ pub(crate) struct Supervisor {
     first: u32,
     progress: Mutex<Progress>,
     progress_more: Condvar,
+    /// Set when no process is left.
+    pub(crate) ended: Latch,
 }
 
 /// How far the namespace has come.
@@ -185,6 +188,7 @@ impl Supervisor {
             first,
             progress: Mutex::default(),
             progress_more: Condvar::new(),
+            ended: Latch::new().map_err(|_| Errno(libc::EMFILE))?,
         });
         supervisor.processes.start(first)?;
         supervisor.spawn(Self::watch_ends);
@@ -429,6 +433,7 @@ impl Supervisor {
                 self.processes.forget_all_ended();
                 self.crew.dismiss();
                 self.note(|progress| progress.all_ended = true);
+                self.ended.set();
                 return;
             }
             if !ends.is_empty() {
