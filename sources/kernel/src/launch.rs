@@ -42,6 +42,7 @@ use crate::namespace::Plan;
 use crate::programs;
 use crate::programs::KernelError;
 use crate::serve::DigestPaths;
+use crate::serve::STACK;
 use crate::serve::Server;
 use crate::serve::Service;
 use crate::serve::Unruled;
@@ -256,11 +257,13 @@ impl WaitingChild {
         unsafe {
             command.pre_exec(move || wait_for_go(prepare()?, told, waited, closed));
         }
-        let spawned = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        let spawned = thread.spawn(move || {
             let spawned = command.spawn().map(drop);
             drop((report, wait));
             spawned
         });
+        let spawned = spawned.map_err(LaunchError::Fork)?;
         Ok((Self { reports, go }, spawned))
     }
 

@@ -47,8 +47,8 @@ use crate::wire;
 use crate::wire::Message;
 use crate::wire::MessageType;
 
-/// Of the thread that serves; one of the usual size has page tables of its own.
-const STACK: usize = 512 * 1024;
+/// Of our threads; one of the usual size has page tables of its own.
+pub(crate) const STACK: usize = 512 * 1024;
 
 /// Whether the rules of a model leave an event as the kernel wrote it down, so that it may be
 /// known by that.
