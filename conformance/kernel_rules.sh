@@ -53,12 +53,17 @@ before=$(ls work | wc -l)
 	fail "a good run was denied: $(cat good.log; "$quixote" show rules forensics)"
 grep -q ' 0 lost' good.log || fail "events were lost: $(cat good.log)"
 [ "$(ls work | wc -l)" = $((before + 9)) ] || fail "not everything was made: $(ls work)"
+# With an agent that is not in the orchestrator as well.
+"$quixote" enforce --quiet --source kernel --tma process --allow-unsigned --name rules rules.model -- /bin/sh workload d work 2> good.log ||
+	fail "a good run was denied by an agent elsewhere: $(cat good.log; "$quixote" show rules forensics)"
+grep -q ' 0 lost' good.log || fail "an agent elsewhere: events were lost: $(cat good.log)"
+[ "$(ls work | wc -l)" = $((before + 18)) ] || fail "not everything was made: $(ls work)"
 
-# $1: the event that has to be named, $2: what it is about, the rest: the workload's words.
+# $1: the event that has to be named, $2: what it is about, $3: where the agent is, the rest: the workload's words.
 denied() {
-	event=$1 object=$2
-	shift 2
-	if "$quixote" enforce --quiet --source kernel --allow-unsigned --on-violation deny --name rules rules.model -- \
+	event=$1 object=$2 tma=$3
+	shift 3
+	if "$quixote" enforce --quiet --source kernel --tma "$tma" --allow-unsigned --on-violation deny --name rules rules.model -- \
 		/bin/sh workload "$@" 2> denied.log; then
 		fail "not denied: $*"
 	fi
@@ -67,11 +72,13 @@ denied() {
 	grep -q ' 0 lost' denied.log || fail "events were lost: $(cat denied.log)"
 }
 
-denied inode_mkdir /work/e e work
+denied inode_mkdir /work/e orchestrator e work
+denied inode_mkdir /work/e process e work
 [ -z "$(find work -name 'e*')" ] || fail "a name that the rule does not allow was made"
-denied inode_mkdir /other/d d other
+denied inode_mkdir /other/d orchestrator d other
 [ -z "$(ls other)" ] || fail "a directory that the rule does not allow was made"
-denied inode_link /secret d work secret
+denied inode_link /secret orchestrator d work secret
+denied inode_link /secret process d work secret
 [ "$(stat -c %h secret)" = 1 ] || fail "a file that the rule does not allow got a second name"
 
 "$quixote" learn --quiet --source kernel --runs 2 --accept-rules none --rule "name $folder/work/s{hex:8} made" \

@@ -98,6 +98,8 @@ pub struct Orders<'a> {
     pub signed: Option<&'a (Vec<u8>, Vec<[u8; 64]>)>,
     /// What the agent has once found in the model need not be sent again. Never while learning.
     pub cache: bool,
+    /// Whether the source has to know before some events whether they would be allowed.
+    pub foretells: bool,
 }
 
 impl Orders<'_> {
@@ -133,8 +135,9 @@ pub struct RemoteAgent {
     observer: Arc<dyn Observer>,
     /// What was fetched and never changes.
     mirror: Mutex<Mirror>,
-    /// Describes what an agent with little memory does not.
     shadow: Option<Shadow>,
+    /// Whether the shadow describes what an agent with little memory does not.
+    describes: bool,
     witness: Witness,
     cache: Option<VerdictCache>,
     unasked: AtomicU64,
@@ -170,9 +173,10 @@ impl RemoteAgent {
         }
         let link = Link::new(wire, (sealer, opener), hello.message_max, patience);
         load(&link, orders)?;
-        let shadow = (hello.bounds.forensics == 0).then(|| Shadow::new(orders));
+        let describes = hello.bounds.forensics == 0;
         Ok(Self {
-            shadow,
+            shadow: (describes || orders.foretells).then(|| Shadow::new(orders)),
+            describes,
             witness: Witness::new(orders),
             cache: orders.caches().then(|| VerdictCache::new(orders.rules.clone())),
             link,
@@ -305,8 +309,12 @@ impl RemoteAgent {
         self.shadow.as_ref().map(note).unwrap_or_default();
     }
 
+    fn describing(&self) -> Option<&Shadow> {
+        self.shadow.as_ref().filter(|_| self.describes)
+    }
+
     fn tell_violation(&self, coefficient: Digest) -> Result<(), AgentError> {
-        let Some(shadow) = &self.shadow else {
+        let Some(shadow) = self.describing() else {
             return self.tell_violations();
         };
         if let Some((forensic, chain, acting)) = shadow.violation(coefficient) {
@@ -364,7 +372,7 @@ impl RemoteAgent {
             fetch(link, Table::Coefficients, 0, record::read_coefficient)?;
         coefficients.sort_unstable();
         coefficients.dedup();
-        if let Some(shadow) = &self.shadow {
+        if let Some(shadow) = self.describing() {
             let (observation, forensics, forensics_dropped) = shadow.record();
             let Summary { state, measurement, counts, .. } = *summary;
             return Ok(Snapshot {
@@ -567,6 +575,10 @@ impl Agent for RemoteAgent {
                 self.fail_closed()
             }
         }
+    }
+
+    fn would_allow(&self, event: &Description) -> bool {
+        self.shadow.as_ref().is_some_and(|shadow| shadow.would_allow(event))
     }
 
     fn executing(&self, process: ProcessId) -> Option<TaskIdentity> {

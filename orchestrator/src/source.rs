@@ -1,6 +1,5 @@
 //! Where a namespace's events come from: two sources, one life.
 
-#[cfg(feature = "kernel")]
 use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
@@ -8,9 +7,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 
 use tsem::Digest;
-#[cfg(feature = "kernel")]
 use tsem::EventKind;
-#[cfg(feature = "kernel")]
 use tsem::Mode;
 use tsem::Profile;
 
@@ -49,6 +46,18 @@ impl Source {
                  but for directories, links, UNIX sockets, removed attributes and chroot",
             ),
         }
+    }
+
+    /// The kinds of events of which it has to know as they begin whether rules allow them: it has hooks that cannot wait,
+    /// and refuse what they do not know when enforcing. Another model of the same rules may make directories and links
+    /// where this one does not.
+    pub(crate) fn foretold(self, workload: &Workload) -> BTreeSet<EventKind> {
+        let refuses = workload.mode == Mode::Enforcing && !workload.rules.names.is_empty();
+        if self != Self::Kernel || !refuses {
+            return BTreeSet::new();
+        }
+        let always = BTreeSet::from([EventKind::InodeMkdir, EventKind::InodeLink]);
+        always.union(&workload.ruled).copied().collect()
     }
 
     /// Before the first thread of a run: under the kernel source the orchestrator has little to do, and should take
@@ -220,21 +229,10 @@ fn start_kernel(
         let rules = workload.rules.clone();
         launch.digest_paths = Some(Arc::new(move |path: &[u8]| rules.wants_digest(path)));
     }
-    launch.foretold = foretold(workload);
+    launch.foretold = Source::Kernel.foretold(workload).into_iter().collect();
     let rules = workload.rules.clone();
     launch.unruled = Arc::new(move |cell| tsem::is_hashed_as_described(cell, &rules));
     Ok(RunningSource::Kernel(launch.prepare()?.start(agent.clone())?))
-}
-
-/// What is to be told as it begins: a hook refuses what it does not know only when enforcing. Another
-/// model of the same rules may make directories and links where this one does not.
-#[cfg(feature = "kernel")]
-fn foretold(workload: &Workload) -> Vec<EventKind> {
-    if workload.mode != Mode::Enforcing || workload.rules.names.is_empty() {
-        return Vec::new();
-    }
-    let always = BTreeSet::from([EventKind::InodeMkdir, EventKind::InodeLink]);
-    always.union(&workload.ruled).copied().collect()
 }
 
 /// A model as the kernel takes it.

@@ -346,6 +346,7 @@ fn agent_of(
         coefficients: &workload.coefficients,
         signed: signature.map(|signature| &signature.signed),
         cache: workload.verdict_cache,
+        foretells: !workload.source.foretold(workload).is_empty(),
     };
     let agent = RemoteAgent::new(session, &orders, observer);
     Ok(Arc::new(agent.map_err(unusable)?))

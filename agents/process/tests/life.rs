@@ -56,6 +56,7 @@ fn workload_of(name: &str, tma: &Tma, mode: Mode, model: &[Digest], script: &str
         references: References::default(),
         coefficients: model.to_vec(),
         exact: Vec::new(),
+        ruled: std::collections::BTreeSet::new(),
         model: None,
         platform: Platform::NONE,
         source: orchestrator::source::Source::Portable,

@@ -1,8 +1,9 @@
-//! The descriptions that an agent with little memory does not keep.
+//! The descriptions that an agent with little memory does not keep, and what will be allowed.
 //!
 //! Such an agent knows digests only. The shadow is an engine in the orchestrator that is shown the
 //! same events under the same rules, so that a model can be learned and a violation be told in
-//! words. It decides nothing: verdicts, state, measurement and counts are the agent's.
+//! words. Verdicts, state, measurement and counts are the agent's; where a hook cannot wait, and so
+//! decides by the model whatever the agent is, the shadow foretells what rules of the model allow.
 
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -22,7 +23,7 @@ use tsem::TaskIdentity;
 
 use super::Orders;
 
-/// An engine that only describes.
+/// An engine that describes and foretells.
 pub(super) struct Shadow(Mutex<Engine>);
 
 impl Shadow {
@@ -65,6 +66,11 @@ impl Shadow {
     /// Takes note of an event that the agent has judged.
     pub(super) fn judged(&self, event: &Description) {
         let _ = self.engine().judge(event);
+    }
+
+    /// Whether the agent would allow an event, by its rules and what it was told.
+    pub(super) fn would_allow(&self, event: &Description) -> bool {
+        self.engine().would_allow(event)
     }
 
     /// A violation that the agent has found, by its coefficient, with the programs that led to it

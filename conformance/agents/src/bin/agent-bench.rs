@@ -159,6 +159,7 @@ fn remote(tma: &Tma, round: &mut Round) -> Outcome<RemoteAgent> {
         coefficients: &[],
         signed: None,
         cache: false,
+        foretells: false,
     };
     let start = Instant::now();
     let session = tma.connect(&[])?;
