@@ -41,6 +41,61 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
     client.connect(sys.argv[3] if len(sys.argv) > 3 else name)
 os.chroot(name + ".root")
 WORKLOAD
+# argv: where. Reaches a socket of its own, which goes, and then what has its name: itself's, or another's that was made meanwhile.
+cat > again.py <<'WORKLOAD'
+import os
+import socket
+import sys
+import time
+
+name = os.path.join(sys.argv[1], "t" + os.urandom(4).hex())
+
+def listening():
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(name)
+    listener.listen()
+    return listener
+
+def reach():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(name)
+
+first = listening()
+reach()
+time.sleep(1)
+os.unlink(name)
+for _ in range(100 if len(sys.argv) > 2 else 0):
+    if os.path.exists(name):
+        break
+    time.sleep(0.1)
+else:
+    second = listening()
+reach()
+WORKLOAD
+cat > usurper.py <<'WORKLOAD'
+import os
+import socket
+import sys
+import time
+
+seen, deadline = None, time.monotonic() + 120
+while time.monotonic() < deadline:
+    names = [name for name in os.listdir(sys.argv[1]) if name.startswith("t")]
+    if seen and seen not in names:
+        break
+    seen = names[0] if names else seen
+    time.sleep(0.01)
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+listener.bind(os.path.join(sys.argv[1], seen))
+listener.listen()
+print("listens", flush=True)
+listener.settimeout(30)
+try:
+    listener.accept()
+    print("reached")
+except TimeoutError:
+    print("not reached")
+WORKLOAD
 mkdir work other
 echo secret > secret
 
@@ -116,6 +171,21 @@ grep -q ' 0 lost' denied.log || fail "events were lost: $(cat denied.log)"
 python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' "$folder/work/s01234567"
 wait "$listener"
 grep -q reached listener.log || fail "the test's own socket cannot be reached"
+
+# What was allowed once for a name that the namespace had made is not allowed when the name is another's.
+"$quixote" learn --quiet --source kernel --runs 2 --accept-rules none --rule "name $folder/work/t{hex:8} made" -o again.model -- \
+	/usr/bin/python3 -I again.py work 2> learn.log || fail "learning: $(cat learn.log)"
+rm work/t*
+run="--quiet --source kernel --allow-unsigned --on-violation deny --name again again.model -- /usr/bin/python3 -I again.py"
+"$quixote" enforce $run work 2> good.log || fail "a good run was denied: $(cat good.log; "$quixote" show again forensics)"
+rm work/t*
+python3 usurper.py work > usurper.log &
+usurper=$!
+! "$quixote" enforce $run work another 2> denied.log || fail "a socket with the name of one's own was reached"
+"$quixote" show again forensics > forensics
+grep -q 'unix_stream_connect .*/work/t' forensics || fail "the connection is not named: $(cat forensics)"
+wait "$usurper" || fail "the test's own socket was not there"
+grep -q '^not reached' usurper.log || fail "a socket with the name of one's own was reached: $(cat usurper.log)"
 
 "$quixote" kernel status | grep -q ', 0 namespaces' || fail "a namespace is left: $("$quixote" kernel status)"
 unload

@@ -265,9 +265,15 @@ pub fn ask_if_running(name: &str) -> Result<Option<Record>, ControlError> {
     }
 }
 
-/// No socket, or one that an orchestrator left that was killed.
+/// No socket, one that an orchestrator left that was killed, or one of a run that ends just now.
 fn is_nobody(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+    )
 }
 
 fn ask_socket(path: &Path) -> Result<Record, ControlError> {

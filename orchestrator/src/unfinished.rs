@@ -60,7 +60,7 @@ impl Unfinished {
     pub(crate) fn renewal(
         &self,
         news: Arc<News>,
-        record: impl Fn() -> Record + Send + 'static,
+        record: impl Fn() -> Option<Record> + Send + 'static,
     ) -> Chore {
         let (path, mut written) = (self.path.clone(), 0);
         Box::new(move || {
@@ -69,7 +69,9 @@ impl Unfinished {
                 return BETWEEN_MIN;
             }
             let began = Instant::now();
-            if let Err(error) = write_so_far(&path, record()) {
+            // Who replaces the model has it: the next time.
+            let Some(record) = record() else { return BETWEEN_MIN };
+            if let Err(error) = write_so_far(&path, record) {
                 tracing::warn!(target: "user", %error, "the record so far is not renewed");
             }
             written = counted;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
+use std::sync::TryLockError;
 use std::sync::Weak;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -271,7 +272,7 @@ pub fn start(
     let offers = offers.transpose().map_err(RunError::Control)?;
     if workload.tma == Tma::Orchestrator {
         let ledger = ledger.clone();
-        announced.take_on(begun.unfinished.renewal(news.clone(), move || ledger.now()));
+        announced.take_on(begun.unfinished.renewal(news.clone(), move || ledger.at_once()));
     }
     let source = match RunningSource::start(workload, &agent) {
         Ok(source) => Arc::new(source),
@@ -431,7 +432,21 @@ impl Ledger {
 
     /// The record as it is now.
     fn now(&self) -> Record {
-        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.completed(record)
+    }
+
+    /// The record, unless somebody is about to change it.
+    fn at_once(&self) -> Option<Record> {
+        let record = match self.record.try_lock() {
+            Ok(record) => record.clone(),
+            Err(TryLockError::Poisoned(record)) => record.into_inner().clone(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(self.completed(record))
+    }
+
+    fn completed(&self, mut record: Record) -> Record {
         // What cannot be had of an agent that was lost is said in the record itself.
         let _ = self.write_into(&mut record);
         record

@@ -9,6 +9,8 @@ use std::io;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::thread;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -57,12 +59,17 @@ pub(crate) struct Desk {
     told: Progress,
     told_at: Instant,
     shows_progress: bool,
+    /// What a program shows there is not written over, so it is looked at again and again.
+    on_terminal: bool,
     taken: Option<Instant>,
+    /// Writes, and need not be waited for: nobody may be reading.
+    writer: Option<JoinHandle<()>>,
 }
 
 impl Desk {
     pub(crate) fn new(watch: Arc<Watch>, seen: Receiver<Violation>, telling: Telling) -> Self {
-        let shows_progress = telling.progress && !telling.quiet && io::stderr().is_terminal();
+        let on_terminal = !telling.quiet && io::stderr().is_terminal();
+        let shows_progress = telling.progress && on_terminal;
         Self {
             watch,
             seen,
@@ -73,7 +80,9 @@ impl Desk {
             told: Progress::default(),
             told_at: Instant::now(),
             shows_progress,
+            on_terminal,
             taken: None,
+            writer: None,
         }
     }
 
@@ -103,7 +112,7 @@ impl Desk {
     /// Until the next look; without one, until somebody calls.
     fn pause(&self) -> Option<Duration> {
         let waits = !self.held.is_empty() || diagnostics::wait_to_be_told();
-        (self.shows_progress || waits && !self.telling.quiet).then_some(TICK)
+        (self.on_terminal || waits && !self.telling.quiet).then_some(TICK)
     }
 
     fn take_violations(&mut self) {
@@ -132,30 +141,60 @@ impl Desk {
     fn progress(&mut self) {
         let now = self.watch.progress();
         self.told_at = Instant::now();
-        if now != self.told && self.screen_is_free() {
+        if now != self.told && self.screen_is_free() && !self.is_writing() {
             let (name, program) = (&self.telling.name, self.watch.program());
-            output::note(&progress_line(name, self.told, now, &program));
+            let line = progress_line(name, self.told, now, &program);
             self.told = now;
+            self.write(line);
         }
     }
 
     fn write_if_free(&mut self) {
         let free = self.screen_is_free();
-        if free && !self.telling.quiet {
-            self.write_held();
+        if free && !self.telling.quiet && !self.is_writing() {
+            let text = self.held();
+            self.write(text);
         }
     }
 
-    fn write_held(&mut self) {
-        for message in self.held.drain(..).chain(diagnostics::take()) {
-            output::note(&message);
+    /// What is held, to be told.
+    fn held(&mut self) -> String {
+        self.held.drain(..).chain(diagnostics::take()).collect()
+    }
+
+    fn is_writing(&mut self) -> bool {
+        if self.writer.as_ref().is_some_and(|writer| !writer.is_finished()) {
+            return true;
+        }
+        self.await_writer();
+        false
+    }
+
+    fn await_writer(&mut self) {
+        // One that panicked has said so.
+        let _ = self.writer.take().map(JoinHandle::join);
+    }
+
+    /// Has it written, by a thread for as long as that takes: signals are passed on meanwhile.
+    fn write(&mut self, text: String) {
+        if text.is_empty() {
+            return;
+        }
+        let text = Arc::new(text);
+        let written = text.clone();
+        let writer = thread::Builder::new().name("writer".into());
+        match writer.spawn(move || output::note(&written)) {
+            Ok(writer) => self.writer = Some(writer),
+            // The workload may have taken all the threads there are.
+            Err(_) => output::note(&text),
         }
     }
 
     /// Tells what is still to be told. The workload has ended.
     pub(crate) fn close(mut self) {
         self.take_violations();
-        self.write_held();
+        self.await_writer();
+        output::note(&self.held());
         let held_back = self.held_back + self.watch.untold();
         if held_back > 0 && self.telling.denial.is_some() {
             let name = &self.telling.name;

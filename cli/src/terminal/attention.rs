@@ -81,7 +81,7 @@ pub(super) fn next() -> Option<Arrival> {
             return Some(arrival);
         }
         // Who calls from now on is looked at after this.
-        CALLED.store(false, Ordering::Release);
+        CALLED.swap(false, Ordering::AcqRel);
     }
 }
 

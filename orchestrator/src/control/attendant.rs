@@ -96,8 +96,8 @@ impl Attendant {
         others: &[BorrowedFd<'_>],
         pause: Option<Duration>,
     ) -> io::Result<Vec<bool>> {
-        self.dismiss();
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.dismiss();
             // One that panicked has said so.
             let _ = thread.join();
         }
@@ -389,8 +389,13 @@ mod tests {
         }
         assert_eq!(asking.join().unwrap(), "answer");
         assert!(done.load(Ordering::Relaxed) > before);
-        drop(writer);
         attendant.leave_off();
+        let pause = Duration::from_millis(200);
+        wait(Duration::ZERO);
+        let began = Instant::now();
+        assert_eq!(wait(pause), [false]);
+        assert!(began.elapsed() >= pause, "it waits while nobody calls");
+        drop(writer);
         assert_eq!(attendant.stand_in(&[never.as_fd()], None).unwrap(), [true]);
     }
 }

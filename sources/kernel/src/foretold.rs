@@ -210,7 +210,6 @@ const FORETOLD_MAX: usize = 1024;
 #[derive(Debug)]
 struct Expected {
     process: u32,
-    kind: EventKind,
     coefficient: Digest,
     /// What is there already: whose it is, and so what the rules say of it, goes by this name.
     path: Option<Vec<u8>>,
@@ -226,13 +225,13 @@ impl Foretold {
         let is_there = cell.kind != EventKind::InodeMkdir;
         let place = cell.values.iter().find_map(Value::place).filter(|_| is_there);
         let path = place.map(|place| place.path.clone());
-        self.0.insert(tid, Expected { process, kind: cell.kind, coefficient, path });
+        self.0.insert(tid, Expected { process, coefficient, path });
     }
 
-    /// The event has come. The coefficient that nobody expects any more.
-    pub(crate) fn came(&mut self, tid: u32, kind: u32) -> Option<Digest> {
+    /// An event has come. The coefficient that nobody expects any more.
+    pub(crate) fn came(&mut self, tid: u32, coefficient: &Digest) -> Option<Digest> {
         let expected = self.0.get(&tid)?;
-        (u32::from(expected.kind.code()) == kind).then(|| self.over(tid))?
+        (expected.coefficient == *coefficient).then(|| self.over(tid))?
     }
 
     /// The call is over. The coefficient that nobody expects any more.
@@ -432,12 +431,13 @@ mod tests {
     #[test]
     fn what_was_foretold_ends_when_its_event_comes_and_not_before() {
         let cell = Cell { kind: EventKind::InodeMkdir, values: Vec::new() };
+        let [one, two] = [1, 2].map(|octet| Digest([octet; 32]));
         let mut foretold = Foretold::default();
-        foretold.expect(1, 1, Digest([1; 32]), &cell);
-        assert_eq!(foretold.came(1, EventKind::InodeLink.code().into()), None);
-        assert_eq!(foretold.came(2, EventKind::InodeMkdir.code().into()), None);
-        assert_eq!(foretold.came(1, EventKind::InodeMkdir.code().into()), Some(Digest([1; 32])));
-        assert_eq!(foretold.came(1, EventKind::InodeMkdir.code().into()), None);
+        foretold.expect(1, 1, one, &cell);
+        assert_eq!(foretold.came(1, &two), None);
+        assert_eq!(foretold.came(2, &one), None);
+        assert_eq!(foretold.came(1, &one), Some(one));
+        assert_eq!(foretold.came(1, &one), None);
     }
 
     #[test]

@@ -341,7 +341,7 @@ impl Server {
     /// that is a loss: what the kernel refused is allowed by a rule, or what it let through is of a
     /// process that is not trusted any more.
     fn told(&self, message: &Message<'_>) {
-        self.forget(lock(&self.foretold).came(message.tid, message.kind));
+        self.forget(lock(&self.foretold).came(message.tid, &message.coefficient));
         let Some((event, _)) = self.describe(message) else { return };
         let verdict = self.agent.judge(&event);
         let denied = message.flags & wire::DENIED != 0;

@@ -17,6 +17,8 @@ use crate::sys::SysResult;
 
 /// As many as the kernel follows, `path_resolution(7)`.
 const LINKS_MAX: u32 = 40;
+/// `FUSE_SUPER_MAGIC`, linux/magic.h.
+const FUSE: u32 = 0x6573_5546;
 const OTHERS_WRITE: u32 = libc::S_IWGRP | libc::S_IWOTH;
 
 /// A walk from a directory, from whose root absolute links go on.
@@ -45,13 +47,17 @@ impl Walk<'_> {
             if name == b".." || !self.is_steady(&at)? {
                 return Ok(None);
             }
+            // Where everybody makes names, each is its owner's.
             let entry = sys::stat_at(at.as_fd(), &name, libc::AT_SYMLINK_NOFOLLOW)?;
+            if !self.is_ours(entry.st_uid) {
+                return Ok(None);
+            }
             if entry.st_mode & libc::S_IFMT != libc::S_IFLNK {
                 at = open(at.as_fd(), &name)?;
                 continue;
             }
             links += 1;
-            if links > LINKS_MAX || !self.is_ours(entry.st_uid) {
+            if links > LINKS_MAX {
                 return Ok(None);
             }
             let target = sys::readlink_at(at.as_fd(), &name)?;
@@ -60,7 +66,8 @@ impl Walk<'_> {
             }
             rest = components(&target).into_iter().chain(rest).collect();
         }
-        sys::fstat(at.as_fd()).map(Some)
+        let end = sys::fstat(at.as_fd())?;
+        Ok(self.is_steady(&at)?.then_some(end))
     }
 
     fn start(&self, path: &[u8]) -> SysResult<OwnedFd> {
@@ -68,12 +75,13 @@ impl Walk<'_> {
         start.try_clone_to_owned().map_err(|_| Errno(libc::EMFILE))
     }
 
-    /// Whether what is in a directory stays there. In one where everybody makes files, what is there is
-    /// its owner's. In procfs names mean something else to everybody.
+    /// Whether what is ours in a directory stays there. In procfs names mean something else to everybody, and who
+    /// serves a FUSE mount says of owners and names what he likes.
     fn is_steady(&self, directory: &OwnedFd) -> SysResult<bool> {
         let status = sys::fstat(directory.as_fd())?;
         let kept = status.st_mode & OTHERS_WRITE == 0 || status.st_mode & libc::S_ISVTX != 0;
-        Ok(kept && self.is_ours(status.st_uid) && sys::file_system_of(directory.as_fd())? != PROC)
+        let file_system = sys::file_system_of(directory.as_fd())?;
+        Ok(kept && self.is_ours(status.st_uid) && !matches!(file_system, PROC | FUSE))
     }
 
     fn is_ours(&self, owner: u32) -> bool {
@@ -142,12 +150,14 @@ mod tests {
         let outer = folder.join("outer");
         fs::set_permissions(&outer, fs::Permissions::from_mode(0o777)).unwrap();
         assert!(!leads(root, &inner, &inner), "everybody can change it");
-        assert!(leads(root, &outer, &outer), "what is in it is not walked");
+        assert!(!leads(root, &outer, &outer), "everybody can take away what is made there");
         fs::set_permissions(&outer, fs::Permissions::from_mode(0o1777)).unwrap();
         assert!(leads(root, &inner, &inner), "only its owner can change what is in it");
         assert_eq!(own_user(), 0, "files of others can be made only as root");
         chown(&inner, Some(STRANGER), None).unwrap();
-        assert!(leads(root, &inner, &inner), "the last directory may be anybody's");
+        assert!(!leads(root, &inner, &inner), "a stranger can put another in its place");
+        chown(&inner, Some(own_user()), None).unwrap();
+        assert!(leads(root, &inner, &inner));
         chown(&outer, Some(STRANGER), None).unwrap();
         assert!(!leads(root, &inner, &inner), "a stranger can change it");
         std::os::unix::fs::lchown(folder.join("absolute"), Some(STRANGER), None).unwrap();

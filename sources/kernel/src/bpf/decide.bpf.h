@@ -500,7 +500,7 @@ static __noinline int decide_now(struct task *task, struct scratch *s, struct na
 				 __u32 kind)
 {
 	struct coefficient_key *known = &s->known;
-	int keyed, hit, enforcing, untrusted, good;
+	int keyed, hit, enforcing, untrusted, good, in_model;
 
 	if (s->failed || !write_coe(s, own_credentials())) {
 		tally(task, 0);
@@ -517,7 +517,8 @@ static __noinline int decide_now(struct task *task, struct scratch *s, struct na
 	known->slot = task->slot;
 	known->generation = task->generation;
 	__builtin_memcpy(known->coefficient, s->message.coefficient, 32);
-	good = known_as(task, s->message.coefficient) || bpf_map_lookup_elem(&foretold, known);
+	in_model = known_as(task, s->message.coefficient) != 0;
+	good = in_model || bpf_map_lookup_elem(&foretold, known);
 	enforcing = ns->mode == MODE_ENFORCING;
 	if (enforcing && untrusted && (ns->flags & NAMESPACE_UNTRUSTS))
 		good = 0;
@@ -536,7 +537,8 @@ static __noinline int decide_now(struct task *task, struct scratch *s, struct na
 		count(&ns->denied);
 		return -EPERM;
 	}
-	if (keyed && !untrusted && (good || ns->mode != MODE_SEALED))
+	/* What was foretold is allowed once: the name may be another's the next time. */
+	if (keyed && !untrusted && (in_model || ns->mode == MODE_FREE))
 		remember(s);
 	return 0;
 }

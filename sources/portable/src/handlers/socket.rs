@@ -118,19 +118,25 @@ fn bind_path(call: &Call, held: &Held, raw: &RawAddress, path: &[u8]) -> Handled
     call.judge(EventKind::SocketBind, vec![held.value(), Value::Address(Address::None)])?;
     let values = [Value::Path(place.clone()), Value::Number(mode.into()), Value::Number(0)];
     call.judge(EventKind::InodeMknod, values.into())?;
-    let by_name = RawAddress::of_unix_path(&name);
-    // No name above it changes by us meanwhile.
     let _changing = call.supervisor.changes.begin(&place.path);
-    let start = steady_start(call, path, parent.as_fd())?;
-    let (from, raw) = start.as_ref().map_or((&parent, &by_name), |start| (start, raw));
+    // No name of the caller's path changes by us meanwhile, whatever else it is called.
+    let _standing = held::names_stand();
+    let there = sys::stat_at(parent.as_fd(), &name, libc::AT_SYMLINK_NOFOLLOW).is_ok();
+    let from = steady_start(call, path, parent.as_fd())?.filter(|_| !there);
+    let by_name = RawAddress::of_unix_path(&name);
     call.as_caller(|| {
         sys::umask(umask);
-        let bound = socket_calls::bind_in(from.as_fd(), held.fd.as_fd(), raw.octets());
+        let bound = match &from {
+            Some(Start::Root) => socket_calls::bind(held.fd.as_fd(), raw.octets()),
+            Some(Start::Directory(from)) => {
+                socket_calls::bind_in(from.as_fd(), held.fd.as_fd(), raw.octets())
+            }
+            None => socket_calls::bind_in(parent.as_fd(), held.fd.as_fd(), by_name.octets()),
+        };
         sys::umask(0);
         bound
     })?;
-    let made = sys::stat_at(parent.as_fd(), &name, libc::AT_SYMLINK_NOFOLLOW);
-    if !made.is_ok_and(|made| made.st_mode & libc::S_IFMT == libc::S_IFSOCK) {
+    if from.is_some() && !is_socket(parent.as_fd(), &name) {
         call.lost(Loss::Unreadable);
         return Err(Refusal::Kill);
     }
@@ -138,22 +144,33 @@ fn bind_path(call: &Call, held: &Held, raw: &RawAddress, path: &[u8]) -> Handled
     Ok(Outcome::Value(0))
 }
 
+/// Where a path starts.
+enum Start {
+    Root,
+    Directory(OwnedFd),
+}
+
 /// Where the caller's path starts, if it leads to `parent` and nobody but root and the caller's user can change that.
-fn steady_start(
-    call: &Call,
-    path: &[u8],
-    parent: BorrowedFd<'_>,
-) -> Result<Option<OwnedFd>, Errno> {
+fn steady_start(call: &Call, path: &[u8], parent: BorrowedFd<'_>) -> Result<Option<Start>, Errno> {
     // Our root is the caller's only as long as none has another.
     if call.supervisor.roots_vary.load(Ordering::Acquire) {
         return Ok(None);
     }
     let (above, ..) = held::split(path)?;
-    let start = call.start_directory(libc::AT_FDCWD)?;
     let root = call.supervisor.root.as_fd();
     let user = call.credentials()?.coe.fsuid;
-    let steady = steady::Walk { root, from: start.as_fd(), user }.leads_to(above, parent);
-    Ok(steady.then_some(start))
+    if path.starts_with(b"/") {
+        let steady = steady::Walk { root, from: root, user }.leads_to(above, parent);
+        return Ok(steady.then_some(Start::Root));
+    }
+    let from = call.start_directory(libc::AT_FDCWD)?;
+    let steady = steady::Walk { root, from: from.as_fd(), user }.leads_to(above, parent);
+    Ok(steady.then_some(Start::Directory(from)))
+}
+
+fn is_socket(parent: BorrowedFd<'_>, name: &[u8]) -> bool {
+    let made = sys::stat_at(parent, name, libc::AT_SYMLINK_NOFOLLOW);
+    made.is_ok_and(|made| made.st_mode & libc::S_IFMT == libc::S_IFSOCK)
 }
 
 pub(crate) fn listen(call: &Call) -> Handled {
