@@ -120,7 +120,7 @@ fn bind_path(call: &Call, held: &Held, raw: &RawAddress, path: &[u8]) -> Handled
     call.judge(EventKind::InodeMknod, values.into())?;
     let _changing = call.supervisor.changes.begin(&place.path);
     // No name of the caller's path changes by us meanwhile, whatever else it is called.
-    let _standing = held::names_stand();
+    let standing = held::names_stand();
     let there = sys::stat_at(parent.as_fd(), &name, libc::AT_SYMLINK_NOFOLLOW).is_ok();
     let from = steady_start(call, path, parent.as_fd())?.filter(|_| !there);
     let by_name = RawAddress::of_unix_path(&name);
@@ -140,6 +140,7 @@ fn bind_path(call: &Call, held: &Held, raw: &RawAddress, path: &[u8]) -> Handled
         call.lost(Loss::Unreadable);
         return Err(Refusal::Kill);
     }
+    drop(standing);
     call.effect(&Effect::Made(&place.path));
     Ok(Outcome::Value(0))
 }
