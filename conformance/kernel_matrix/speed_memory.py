@@ -15,6 +15,8 @@ START_LIMIT_S = 300
 KINDS = ("Slab", "KernelStack", "PageTables")
 SETTLE_S = 3
 DROPS = 4
+# The slots, and each namespace's own.
+MODELS = ("models", "quixote_model")
 SHOWN = 6
 PAGE_KIB = 4
 
@@ -28,10 +30,10 @@ def per_namespace(namespace):
     stage.call([*learn, COMMAND[0], "sleep", "1"])
     words = [stage.quixote, "enforce", "--source", "kernel", "--allow-unsigned"]
     lines = [[*words, "--name", f"idle{number}", model, "--", *COMMAND] for number in range(NAMESPACES)]
-    # What the kernel keeps of those that have ended is in both.
+    # What the kernel keeps of those that have ended is in both; what earlier ones left behind, in neither.
     with_running(stage, lines, NAMESPACES)
-    plain = with_running(stage, [COMMAND] * NAMESPACES, 0)
     held = with_running(stage, lines, NAMESPACES)
+    plain = with_running(stage, [COMMAND] * NAMESPACES, 0)
     grown = {kind: (held[kind] - plain.get(kind, 0)) / NAMESPACES for kind in held}
     return {kind: grown.pop(kind) for kind in ("maps", *KINDS)} | {"caches": dearest(grown)}
 
@@ -92,7 +94,7 @@ def slabs():
 def maps():
     """Of all BPF maps but the models', which are not a namespace's own cost."""
     listed = json.loads(subprocess.run(["bpftool", "map", "-j"], capture_output=True, text=True, check=True).stdout)
-    return sum(int(each["bytes_memlock"]) for each in listed if each.get("name") != "model") / 1024
+    return sum(int(each["bytes_memlock"]) for each in listed if each.get("name") not in MODELS) / 1024
 
 
 def end(running):
