@@ -175,6 +175,15 @@ impl RunningSource {
         }
     }
 
+    /// Nothing is asked of it any more: it gives back what it has of the kernel's.
+    pub(crate) fn give_back(&self) {
+        match self {
+            Self::Portable(_) => {}
+            #[cfg(feature = "kernel")]
+            Self::Kernel(running) => running.give_back(),
+        }
+    }
+
     pub(crate) fn wait(&self) -> ExitStatus {
         match self {
             Self::Portable(running) => running.wait(),

@@ -524,7 +524,9 @@ impl Running {
             Some(signal) => Exit::Signal(signal),
             None => Exit::Code(ended.code().unwrap_or_default()),
         };
-        finish(&self.ledger, self.begun, exit)
+        let finished = finish(&self.ledger, self.begun, exit);
+        self.source.give_back();
+        finished
     }
 }
 

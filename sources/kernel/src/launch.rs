@@ -349,6 +349,13 @@ impl Running {
         self.server.wait_until(|progress| progress.all_ended);
     }
 
+    /// Gives back what the namespace has of the kernel's, now that no process is left and its counts were read. It is
+    /// given back at the latest when the last of our threads lets go of this, which the end of the program does not
+    /// wait for.
+    pub fn give_back(&self) {
+        self.server.namespace.give_back();
+    }
+
     /// Kills every process of the namespace.
     pub fn kill_all(&self) {
         self.server.kill();

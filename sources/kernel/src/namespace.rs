@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -89,6 +90,7 @@ pub(crate) struct Namespace {
     full: bool,
     /// In force, and those before it: who looked one up may still look into it.
     models: Mutex<Vec<Model>>,
+    given_back: AtomicBool,
 }
 
 /// Whether nobody uses a slot: an orphan's is free when its last task is gone.
@@ -144,7 +146,8 @@ impl Namespace {
         let generation =
             maps.namespaces.word(slot, at::GENERATION).fetch_add(1, Ordering::AcqRel) + 1;
         let (full, models) = (plan.full, Mutex::new(vec![Model::make(plan.known, locked)?]));
-        let namespace = Self { maps, ring, slot, generation, full, models };
+        let given_back = AtomicBool::new(false);
+        let namespace = Self { maps, ring, slot, generation, full, models, given_back };
         namespace.fill(plan)?;
         locked.stay_out_of_reach();
         Ok(namespace)
@@ -336,9 +339,15 @@ impl Namespace {
 }
 
 impl Drop for Namespace {
-    /// A slot with tasks in it stays taken, as an orphan's.
     fn drop(&mut self) {
-        if self.live() > 0 {
+        self.give_back();
+    }
+}
+
+impl Namespace {
+    /// Gives back, once, what it has of the kernel's. A slot with tasks in it stays taken, as an orphan's.
+    pub(crate) fn give_back(&self) {
+        if self.live() > 0 || self.given_back.swap(true, Ordering::AcqRel) {
             return;
         }
         let _ = self.maps.models.delete(&self.slot.to_ne_bytes());
