@@ -351,13 +351,14 @@ impl Namespace {
             return;
         }
         let _ = self.maps.models.delete(&self.slot.to_ne_bytes());
-        let _ = self.maps.orchestrators.delete(&std::process::id().to_ne_bytes());
         let _ = self.maps.rings.delete(&self.slot.to_ne_bytes());
         let ids: Vec<_> = self.map_ids().collect();
         for id in &ids {
             let _ = self.maps.protected.delete(&id.to_ne_bytes());
         }
         neighbours::forget_namespace(std::process::id(), &ids);
+        // Whoever is killed before leaves an orphan's slot, which is taken again.
+        let _ = self.maps.orchestrators.delete(&std::process::id().to_ne_bytes());
         self.set(at::MODE, 0);
     }
 }
