@@ -33,6 +33,11 @@ receiver.bind(name + ".datagrams")
 sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 sender.sendto(b"one", name + ".datagrams")
 sender.sendmsg([b"two"], [], 0, name + ".datagrams")
+receiver.recv(10), receiver.recv(10)
+# One after the other: none takes away what is foretold of the next.
+for _ in range(100):
+    sender.sendto(b"more", name + ".datagrams")
+    receiver.recv(10)
 sender.connect(name + ".datagrams")
 os.mkdir(name + ".root")
 os.setxattr(name + ".root", "trusted.quixote", b"1")

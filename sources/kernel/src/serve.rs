@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
 
 use libbpf_rs::RingBufferBuilder;
 use portable_source::credentials;
@@ -42,10 +44,15 @@ use crate::namespace;
 use crate::namespace::FIRST;
 use crate::namespace::Namespace;
 use crate::programs::KernelError;
+use crate::shared_memory::RingPositions;
 use crate::sys;
 use crate::wire;
 use crate::wire::Message;
 use crate::wire::MessageType;
+
+/// So long a call waits for what was told before it; then it is refused where only a rule allows it.
+const CATCH_UP: Duration = Duration::from_secs(30);
+const CATCH_UP_PAUSE: Duration = Duration::from_micros(50);
 
 /// Of our threads; one of the usual size has page tables of its own.
 pub(crate) const STACK: usize = 512 * 1024;
@@ -73,6 +80,8 @@ pub(crate) struct Server {
     more: Condvar,
     /// Set when no process is left.
     pub(crate) ended_all: Latch,
+    /// Where calls are told as they begin.
+    positions: Option<RingPositions>,
 }
 
 /// How far the namespace has come.
@@ -100,6 +109,7 @@ impl Server {
         first_pid: u32,
     ) -> std::io::Result<Arc<Self>> {
         let Service { agent, mode, on_violation, unruled, digest_paths, listener } = service;
+        let ring = listener.as_ref().map(|_| RingPositions::of(namespace.ring.as_fd()));
         agent.started(FIRST);
         let server = Arc::new(Self {
             namespace,
@@ -116,6 +126,7 @@ impl Server {
             progress: Mutex::default(),
             more: Condvar::new(),
             ended_all: Latch::new()?,
+            positions: ring.transpose()?,
         });
         let serving = server.clone();
         let thread = std::thread::Builder::new().name("kernel-source".into()).stack_size(STACK);
@@ -370,7 +381,24 @@ impl Server {
         }
     }
 
+    /// Waits until all that was told before now is served: what the caller did before is known to the agent then, and no
+    /// event of an earlier call takes away what is foretold of this one.
+    fn catch_up(&self) -> bool {
+        let Some(positions) = &self.positions else { return true };
+        let (written, until) = (positions.written(), Instant::now() + CATCH_UP);
+        while positions.read() < written {
+            if lock(&self.progress).all_ended || Instant::now() > until {
+                return false;
+            }
+            std::thread::sleep(CATCH_UP_PAUSE);
+        }
+        true
+    }
+
     fn foretell(&self, call: &Notification) {
+        if !self.catch_up() {
+            return;
+        }
         self.forget(lock(&self.foretold).over(call.tid));
         let Some((event, identity)) = self.foretold_event(call) else { return };
         if !lock(&self.foretold).has_room() {

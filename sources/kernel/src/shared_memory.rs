@@ -71,3 +71,48 @@ impl Drop for SharedMemory {
         unsafe { libc::munmap(self.0.cast(), LENGTH) };
     }
 }
+
+/// How far a ring has been written and read, as its first two pages say (`kernel/bpf/ringbuf.c`).
+#[derive(Debug)]
+pub(crate) struct RingPositions {
+    at: *mut u8,
+    page: usize,
+}
+
+// SAFETY: the memory is only accessed by atomic words.
+unsafe impl Send for RingPositions {}
+// SAFETY: as above.
+unsafe impl Sync for RingPositions {}
+
+impl RingPositions {
+    pub(crate) fn of(ring: BorrowedFd<'_>) -> Result<Self, Errno> {
+        // SAFETY: no pointers are passed.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+        let (null, fd) = (std::ptr::null_mut(), ring.as_raw_fd());
+        // SAFETY: a new mapping is asked for, at no address.
+        let at = unsafe { libc::mmap(null, 2 * page, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
+        if at == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(Self { at: at.cast(), page }) }
+    }
+
+    /// Octets that were read and served.
+    pub(crate) fn read(&self) -> u64 {
+        self.position(0)
+    }
+
+    /// Octets that were written.
+    pub(crate) fn written(&self) -> u64 {
+        self.position(self.page)
+    }
+
+    fn position(&self, offset: usize) -> u64 {
+        // SAFETY: each page of the mapping begins with an aligned position.
+        unsafe { AtomicU64::from_ptr(self.at.add(offset).cast()) }.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for RingPositions {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and nothing borrows from it any more.
+        unsafe { libc::munmap(self.at.cast(), 2 * self.page) };
+    }
+}
