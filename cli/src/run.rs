@@ -1,9 +1,9 @@
 //! One run of a workload, as the user sees it: messages while it runs, a summary at its end.
 
 mod denial;
+mod desk;
 pub(crate) mod machine_references;
 mod prepared_model;
-mod reporter;
 mod summary;
 mod watch;
 
@@ -34,10 +34,10 @@ use crate::terminal::signals::Caught;
 pub(crate) use denial::Denial;
 pub(crate) use denial::chain_words;
 pub(crate) use denial::near_words;
+use desk::Desk;
+pub(crate) use desk::Telling;
 pub(crate) use prepared_model::PreparedModel;
 pub(crate) use prepared_model::verify;
-use reporter::Desk;
-pub(crate) use reporter::Telling;
 pub(crate) use summary::Summary;
 pub(crate) use summary::replacement_words;
 

@@ -257,7 +257,7 @@ fn run_a_denial_waits_until_a_full_screen_program_has_ended() {
     let begun = session.seen;
     session.press(":r other\n");
     session.wait_for("E484");
-    // Longer than the reporter waits between two looks at the screen.
+    // Longer than quixote waits between two looks at the screen.
     thread::sleep(Duration::from_millis(500));
     session.press("\n:q!\n");
     session.wait_for("\x1b[?1049l");

@@ -396,11 +396,11 @@ impl Server {
     }
 
     fn foretell(&self, call: &Notification) {
+        self.forget(lock(&self.foretold).over(call.tid));
+        let Some((event, identity)) = self.foretold_event(call) else { return };
         if !self.catch_up() {
             return;
         }
-        self.forget(lock(&self.foretold).over(call.tid));
-        let Some((event, identity)) = self.foretold_event(call) else { return };
         if !lock(&self.foretold).has_room() {
             let gone = lock(&self.foretold).sweep(|tid| foretold::status(tid).is_some());
             self.forget(gone);

@@ -1,8 +1,8 @@
-//! The namespaces' memory, shared with the kernel: an array map, mapped.
+//! Memory shared with the kernel: the namespaces', an array map, and the positions of a ring.
 //!
 //! The programs count in it while we read, and we set what they read; every access is one atomic
 //! word.
-#![allow(unsafe_code, reason = "a map of the kernel, mapped")]
+#![allow(unsafe_code, reason = "maps of the kernel, mapped")]
 
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
@@ -14,38 +14,68 @@ use crate::sys::Errno;
 use crate::wire::NAMESPACE_SIZE;
 use crate::wire::SLOTS;
 
-const LENGTH: usize = NAMESPACE_SIZE * SLOTS as usize;
+/// Pages of a map, shared with the kernel; accessed by atomic words alone.
+#[derive(Debug)]
+struct Mapping {
+    at: *mut u8,
+    length: usize,
+}
+
+// SAFETY: the memory is only accessed by atomic words.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn of(map: BorrowedFd<'_>, length: usize, protection: i32) -> Result<Self, Errno> {
+        let (null, fd) = (std::ptr::null_mut(), map.as_raw_fd());
+        // SAFETY: a new mapping is asked for, at no address.
+        let at = unsafe { libc::mmap(null, length, protection, libc::MAP_SHARED, fd, 0) };
+        if at == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(Self { at: at.cast(), length }) }
+    }
+
+    fn word(&self, offset: usize) -> &AtomicU32 {
+        self.check(offset, size_of::<u32>());
+        // SAFETY: the word lies in the mapping, which lives as long as we do, and is aligned.
+        unsafe { AtomicU32::from_ptr(self.at.add(offset).cast()) }
+    }
+
+    fn long(&self, offset: usize) -> &AtomicU64 {
+        self.check(offset, size_of::<u64>());
+        // SAFETY: as in `word`.
+        unsafe { AtomicU64::from_ptr(self.at.add(offset).cast()) }
+    }
+
+    fn check(&self, offset: usize, size: usize) {
+        assert!(offset + size <= self.length && offset.is_multiple_of(size), "{offset}");
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and nothing borrows from it any more.
+        unsafe { libc::munmap(self.at.cast(), self.length) };
+    }
+}
 
 /// All slots.
 #[derive(Debug)]
-pub(crate) struct SharedMemory(*mut u8);
-
-// SAFETY: the memory is only accessed by atomic words.
-unsafe impl Send for SharedMemory {}
-// SAFETY: as above.
-unsafe impl Sync for SharedMemory {}
+pub(crate) struct SharedMemory(Mapping);
 
 impl SharedMemory {
     pub(crate) fn of(map: BorrowedFd<'_>) -> Result<Self, Errno> {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let (null, fd) = (std::ptr::null_mut(), map.as_raw_fd());
-        // SAFETY: a new mapping is asked for, at no address.
-        let at = unsafe { libc::mmap(null, LENGTH, protection, libc::MAP_SHARED, fd, 0) };
-        if at == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(Self(at.cast())) }
+        let length = NAMESPACE_SIZE * SLOTS as usize;
+        Mapping::of(map, length, libc::PROT_READ | libc::PROT_WRITE).map(Self)
     }
 
     /// A word of a slot; `at` is a multiple of its size and within the slot.
     pub(crate) fn word(&self, slot: u32, at: usize) -> &AtomicU32 {
-        let offset = Self::offset(slot, at, 4);
-        // SAFETY: `offset` lies in the mapping, which lives as long as we do, and is aligned.
-        unsafe { AtomicU32::from_ptr(self.0.add(offset).cast()) }
+        self.0.word(Self::offset(slot, at, size_of::<u32>()))
     }
 
     /// A long word of a slot, as [`SharedMemory::word`].
     pub(crate) fn long(&self, slot: u32, at: usize) -> &AtomicU64 {
-        let offset = Self::offset(slot, at, 8);
-        // SAFETY: as in `word`; a slot is a multiple of 8 octets.
-        unsafe { AtomicU64::from_ptr(self.0.add(offset).cast()) }
+        self.0.long(Self::offset(slot, at, size_of::<u64>()))
     }
 
     /// All of a slot to zero, but for its generation and its sequence: an answer that nobody took, and what a task still
@@ -60,59 +90,33 @@ impl SharedMemory {
     }
 
     fn offset(slot: u32, at: usize, size: usize) -> usize {
-        assert!(slot < SLOTS && at + size <= NAMESPACE_SIZE && at.is_multiple_of(size));
+        assert!(slot < SLOTS && at + size <= NAMESPACE_SIZE);
         slot as usize * NAMESPACE_SIZE + at
-    }
-}
-
-impl Drop for SharedMemory {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nothing borrows from it any more.
-        unsafe { libc::munmap(self.0.cast(), LENGTH) };
     }
 }
 
 /// How far a ring has been written and read, as its first two pages say (`kernel/bpf/ringbuf.c`).
 #[derive(Debug)]
 pub(crate) struct RingPositions {
-    at: *mut u8,
+    mapping: Mapping,
     page: usize,
 }
-
-// SAFETY: the memory is only accessed by atomic words.
-unsafe impl Send for RingPositions {}
-// SAFETY: as above.
-unsafe impl Sync for RingPositions {}
 
 impl RingPositions {
     pub(crate) fn of(ring: BorrowedFd<'_>) -> Result<Self, Errno> {
         // SAFETY: no pointers are passed.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
-        let (null, fd) = (std::ptr::null_mut(), ring.as_raw_fd());
-        // SAFETY: a new mapping is asked for, at no address.
-        let at = unsafe { libc::mmap(null, 2 * page, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
-        if at == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(Self { at: at.cast(), page }) }
+        let mapping = Mapping::of(ring, 2 * page, libc::PROT_READ)?;
+        Ok(Self { mapping, page })
     }
 
     /// Octets that were read and served.
     pub(crate) fn read(&self) -> u64 {
-        self.position(0)
+        self.mapping.long(0).load(Ordering::Acquire)
     }
 
     /// Octets that were written.
     pub(crate) fn written(&self) -> u64 {
-        self.position(self.page)
-    }
-
-    fn position(&self, offset: usize) -> u64 {
-        // SAFETY: each page of the mapping begins with an aligned position.
-        unsafe { AtomicU64::from_ptr(self.at.add(offset).cast()) }.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for RingPositions {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nothing borrows from it any more.
-        unsafe { libc::munmap(self.at.cast(), 2 * self.page) };
+        self.mapping.long(self.page).load(Ordering::Acquire)
     }
 }
