@@ -84,6 +84,35 @@ kill -KILL $orchestrator
 wait $orchestrator || true
 go
 finishes 300 || fail "without an orchestrator the model does not hold any more"
+# Nothing outlives it where that is asked for, not even what makes no event.
+begin --on-crash kill
+guardian=$orchestrator
+orchestrator=$(pgrep -P $guardian)
+first=$(pgrep -P $orchestrator)
+kill -0 $first
+kill -KILL $orchestrator
+wait $guardian && fail "its guardian does not end as it did" || [ $? = 137 ] || fail "its guardian does not end as it did"
+! kill -0 $first 2> kill.log || fail "the workload outlives its orchestrator"
+exec 3>&-
+grep -q "was killed by signal 9; what was left" run.log || fail "nobody says that the workload was ended: $(cat run.log)"
+
+# Who loses the guardian too ends at its next event.
+begin --on-crash kill
+guardian=$orchestrator
+orchestrator=$(pgrep -P $guardian)
+first=$(pgrep -P $orchestrator)
+kill -STOP $guardian
+kill -KILL $orchestrator
+go
+for _ in $(seq 300); do
+	! grep -q '^State:.Z' /proc/$first/status || break
+	sleep 0.1
+done
+! [ -e finished ] || fail "the workload went on"
+grep -q '^State:.Z' /proc/$first/status || fail "the workload lives on: $(cat /proc/$first/status)"
+kill -CONT $guardian
+wait $guardian || true
+
 # The namespaces of the orchestrators that were killed end with their last process.
 for _ in $(seq 300); do
 	! "$quixote" kernel status | grep -q ', 0 namespaces' || break

@@ -19,13 +19,20 @@ mod verify_attestation;
 
 use crate::arguments::Command;
 use crate::arguments::references::ReferencesCommand;
+use crate::arguments::run::OnCrash;
 use crate::exit::Status;
 use crate::failure::Outcome;
+use crate::terminal::guardian;
 
 /// Does what is asked.
 pub(crate) fn run(command: Command) -> Outcome<Status> {
     if reaches_programs(&command) {
         kernel::enter()?;
+    }
+    if on_crash(&command) == OnCrash::Kill
+        && let Some(status) = guardian::employ()?
+    {
+        return Ok(status);
     }
     match command {
         Command::Learn(arguments) => learn::run(&arguments),
@@ -44,6 +51,16 @@ pub(crate) fn run(command: Command) -> Outcome<Status> {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { directory } => man::run(directory.as_deref()),
+    }
+}
+
+/// What becomes of the workload that a command runs.
+fn on_crash(command: &Command) -> OnCrash {
+    match command {
+        Command::Learn(arguments) => arguments.run.on_crash,
+        Command::Monitor(arguments) => arguments.run.on_crash,
+        Command::Enforce(arguments) => arguments.run.on_crash,
+        _ => OnCrash::Deny,
     }
 }
 

@@ -23,6 +23,8 @@ mod terminal;
 use std::process::ExitCode;
 
 use crate::arguments::Arguments;
+use crate::failure::OrFail;
+use crate::terminal::signals;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::from_command_line() {
@@ -30,7 +32,9 @@ fn main() -> ExitCode {
         Err(asked) => return exit::of_command_line(&asked),
     };
     output::choose_colour(arguments.color);
-    let outcome = diagnostics::collect().and_then(|()| commands::run(arguments.command));
+    let outcome = diagnostics::collect()
+        .and_then(|()| signals::have_children_waited_for().or_fail("signals"))
+        .and_then(|()| commands::run(arguments.command));
     diagnostics::write_rest();
     match outcome {
         Ok(status) => status.into(),

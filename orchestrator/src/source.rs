@@ -15,6 +15,8 @@ use crate::agent::NamespaceAgent;
 use crate::kernel::KernelError;
 #[cfg(feature = "kernel")]
 use crate::tma::Tma;
+#[cfg(feature = "kernel")]
+use crate::workload::OnCrash;
 use crate::workload::RunError;
 use crate::workload::Workload;
 
@@ -231,6 +233,10 @@ fn start_kernel(
     launch.on_violation = workload.on_violation;
     launch.profile = workload.rules.profile;
     launch.shield = workload.shield;
+    launch.on_orphaned = match workload.on_crash {
+        OnCrash::Deny => kernel_source::OnOrphaned::Enforce,
+        OnCrash::Kill => kernel_source::OnOrphaned::Kill,
+    };
     // It decides for no agent but the one in the orchestrator.
     let exact = if workload.tma == Tma::Orchestrator { &workload.exact[..] } else { &[] };
     launch.known = known(&workload.coefficients, exact);

@@ -95,6 +95,8 @@ pub struct Workload {
     pub platform: Platform,
     /// Where its events come from.
     pub source: Source,
+    /// What becomes of it without its orchestrator.
+    pub on_crash: OnCrash,
     /// Whether also root outside cannot reach its tasks: the kernel source, under a lockdown.
     pub shield: bool,
     /// Where the agent runs.
@@ -107,6 +109,17 @@ pub struct Workload {
     pub signature: Option<ModelSignature>,
     /// What is known of hooks that are not everywhere.
     pub hooks: Hooks,
+}
+
+/// What becomes of a namespace whose orchestrator was killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCrash {
+    /// What it would have to be asked for is denied. Under the kernel source what was allowed before, and what the kernel
+    /// has the model for, goes on; under the portable source the first process ends.
+    #[default]
+    Deny,
+    /// Under the kernel source every task also ends at its next event. Who makes none has to be killed by somebody else.
+    Kill,
 }
 
 /// The signature of a model, as an agent can check it.

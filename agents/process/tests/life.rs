@@ -24,6 +24,7 @@ use orchestrator::tma::Tma;
 use orchestrator::tma::TmaError;
 use orchestrator::workload;
 use orchestrator::workload::Finished;
+use orchestrator::workload::OnCrash;
 use orchestrator::workload::RunError;
 use orchestrator::workload::Running;
 use orchestrator::workload::Workload;
@@ -60,6 +61,7 @@ fn workload_of(name: &str, tma: &Tma, mode: Mode, model: &[Digest], script: &str
         model: None,
         platform: Platform::NONE,
         source: orchestrator::source::Source::Portable,
+        on_crash: OnCrash::Deny,
         shield: false,
         tma: tma.clone(),
         verdict_cache: false,

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use clap::ValueHint;
 use orchestrator::source::Source;
 use orchestrator::tma::Tma;
+use orchestrator::workload;
 use tsem::Profile;
 
 use crate::exit;
@@ -30,7 +31,7 @@ Examples:
 const ENFORCE_EXAMPLES: &str = "\
 Examples:
   quixote enforce backup.model -- ./backup.sh
-  quixote enforce web.model --on-violation kill -- nginx -g 'daemon off;'
+  quixote enforce web.model --on-violation kill --on-crash kill -- nginx -g 'daemon off;'
   quixote enforce draft.model --allow-unsigned -- ./backup.sh
   quixote enforce backup.model --tma process -- ./backup.sh   what decides is a process of its own
   quixote enforce backup.model --tma vm --verdict-cache -- ./backup.sh   and is asked once of each event";
@@ -58,6 +59,9 @@ pub(crate) struct RunArguments {
     /// privileges: as if that user ran quixote. Needs --source kernel, and root
     #[arg(long, value_name = "NAME|UID[:GID]", value_hint = ValueHint::Username)]
     pub(crate) user: Option<String>,
+    /// What becomes of the workload if quixote itself is killed
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    pub(crate) on_crash: OnCrash,
     /// End with the summary as one JSON object on stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -92,6 +96,25 @@ impl SourceChoice {
             Self::Auto => Source::best(),
             Self::Kernel => Source::Kernel,
             Self::Portable => Source::Portable,
+        }
+    }
+}
+
+/// What becomes of a workload whose orchestrator was killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnCrash {
+    /// What nobody can judge any more is denied; the kernel goes on allowing what it has the model for
+    #[default]
+    Deny,
+    /// All of it ends
+    Kill,
+}
+
+impl From<OnCrash> for workload::OnCrash {
+    fn from(choice: OnCrash) -> Self {
+        match choice {
+            OnCrash::Deny => Self::Deny,
+            OnCrash::Kill => Self::Kill,
         }
     }
 }

@@ -133,6 +133,7 @@ fn run_once(
         header: None,
         signature: None,
         source: arguments.run.source.source_for(lesson.rules().profile),
+        on_crash: arguments.run.on_crash.into(),
         shield: false,
         hooks: Hooks::default(),
     };

@@ -91,6 +91,7 @@ impl PreparedModel {
             header: Some(header.canonical()),
             signature: self.signature.clone(),
             source: run.source.source_for(header.rules.profile),
+            on_crash: run.on_crash.into(),
             shield: false,
             hooks: Hooks { unlearned: header.unlearned_hooks(), may_be_missing: false },
         })

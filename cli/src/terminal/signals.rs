@@ -22,9 +22,10 @@ use rustix::process::Signal;
 
 use super::attention;
 use super::attention::Arrival;
+use super::guardian;
 
 /// What we outlive while the workload runs.
-const CAUGHT: [i32; 9] = [
+const CAUGHT: [i32; 10] = [
     libc::SIGINT,
     libc::SIGQUIT,
     libc::SIGTERM,
@@ -34,6 +35,7 @@ const CAUGHT: [i32; 9] = [
     libc::SIGALRM,
     libc::SIGTSTP,
     libc::SIGCONT,
+    libc::SIGPWR,
 ];
 
 /// An ancestry longer than this is no ancestry.
@@ -63,7 +65,7 @@ pub(crate) fn catch() -> io::Result<Caught> {
 
 impl Caught {
     /// Waits until something is to be looked at, or the time has passed; whether the workload has ended. Passes on to
-    /// it what has arrived.
+    /// it what has arrived, and ends it without the guardian that we had.
     ///
     /// # Errors
     ///
@@ -71,9 +73,10 @@ impl Caught {
     #[expect(clippy::unused_self, reason = "signals are passed on only while they are caught")]
     pub(crate) fn wait(&self, running: &Running, pause: Option<Duration>) -> io::Result<bool> {
         let over = running.stay(attention::reader(), pause)?;
-        while let Some(arrival) = attention::next() {
-            arrival.pass_on();
+        if guardian::is_lost() {
+            running.kill_all();
         }
+        pass_on();
         Ok(over)
     }
 
@@ -94,6 +97,13 @@ impl Drop for Caught {
                 let _ = set_action(number, libc::SIG_DFL, 0);
             }
         }
+    }
+}
+
+/// Passes on what has arrived.
+pub(super) fn pass_on() {
+    while let Some(arrival) = attention::next() {
+        arrival.pass_on();
     }
 }
 
@@ -118,7 +128,7 @@ impl Arrival {
 }
 
 /// Whether a process is of the workload: all of it descends from us, its orphans too.
-fn descends_from_us(process: i32) -> bool {
+pub(super) fn descends_from_us(process: i32) -> bool {
     let own = rustix::process::getpid().as_raw_nonzero().get();
     let mut at = process;
     for _ in 0..ANCESTORS_MAX {
@@ -148,6 +158,16 @@ pub(crate) fn stop_ourselves(signal: Signal) -> io::Result<()> {
     // that the stop takes place before it returns.
     unsafe { libc::raise(number) };
     if handled { handle(number) } else { Ok(()) }
+}
+
+/// Whoever started us may have said that children are not waited for: how they ended would be lost. The workload has the
+/// default too then.
+///
+/// # Errors
+///
+/// The kernel does not take it.
+pub(crate) fn have_children_waited_for() -> io::Result<()> {
+    set_action(libc::SIGCHLD, libc::SIG_DFL, 0)
 }
 
 fn is_ignored(number: i32) -> io::Result<bool> {

@@ -5,6 +5,7 @@
 
 mod attestations;
 mod bundles;
+mod crashes;
 mod errors;
 mod fixture;
 mod help;

@@ -120,26 +120,31 @@ impl Drop for Session {
 }
 
 const LEARN: &str = "quixote learn --accept-rules none -o m.model --";
+const GUARDED: &str = "quixote learn --on-crash kill --accept-rules none -o m.model --";
 
 #[test]
 fn run_ctrl_c_ends_the_workload_as_without_us() {
-    let mut session = Session::start();
-    session.line(&format!("{LEARN} sh -c 'echo rea''dy; exec sleep 60'"));
-    session.wait_for("ready");
-    session.press(CTRL_C);
-    session.wait_for("ended by signal 2");
-    session.expect_status(130);
+    for learn in [LEARN, GUARDED] {
+        let mut session = Session::start();
+        session.line(&format!("{learn} sh -c 'echo rea''dy; exec sleep 60'"));
+        session.wait_for("ready");
+        session.press(CTRL_C);
+        session.wait_for("ended by signal 2");
+        session.expect_status(130);
+    }
 }
 
 #[test]
 fn run_a_workload_that_handles_ctrl_c_decides_itself() {
-    let mut session = Session::start();
-    session.line(&format!("{LEARN} bash -c 'trap \"echo han''dled; exit 7\" INT; echo rea''dy; while :; do sleep 0.1; done'"));
-    session.wait_for("ready");
-    session.press(CTRL_C);
-    session.wait_for("handled");
-    session.wait_for("ended with status 7");
-    session.expect_status(7);
+    for learn in [LEARN, GUARDED] {
+        let mut session = Session::start();
+        session.line(&format!("{learn} bash -c 'trap \"echo han''dled; exit 7\" INT; echo rea''dy; while :; do sleep 0.1; done'"));
+        session.wait_for("ready");
+        session.press(CTRL_C);
+        session.wait_for("handled");
+        session.wait_for("ended with status 7");
+        session.expect_status(7);
+    }
 }
 
 #[test]
@@ -154,54 +159,62 @@ fn run_ctrl_backslash_ends_the_workload_as_without_us() {
 
 #[test]
 fn run_ctrl_z_stops_the_job_and_fg_continues_it() {
-    let mut session = Session::start();
-    session.line(&format!("{LEARN} bash -c 'echo rea''dy; read line; echo go''t:$line; exit 5'"));
-    session.wait_for("ready");
-    session.press(CTRL_Z);
-    session.wait_for("Stopped");
-    session.line("jobs -s | grep -c Stop''ped");
-    session.wait_for("1");
-    session.line("fg");
-    session.line("hello");
-    session.wait_for("got:hello");
-    session.wait_for("ended with status 5");
-    session.expect_status(5);
+    for learn in [LEARN, GUARDED] {
+        let mut session = Session::start();
+        session
+            .line(&format!("{learn} bash -c 'echo rea''dy; read line; echo go''t:$line; exit 5'"));
+        session.wait_for("ready");
+        session.press(CTRL_Z);
+        session.wait_for("Stopped");
+        session.line("jobs -s | grep -c Stop''ped");
+        session.wait_for("1");
+        session.line("fg");
+        session.line("hello");
+        session.wait_for("got:hello");
+        session.wait_for("ended with status 5");
+        session.expect_status(5);
+    }
 }
 
 #[test]
 fn run_a_stopped_job_continues_in_the_background() {
-    let mut session = Session::start();
-    // Forks nothing: a child stopped between vfork and exec would keep its parent from stopping.
-    session
-        .line(&format!("{LEARN} sh -c 'echo rea''dy; until test -e go; do :; done; echo do''ne'"));
-    session.wait_for("ready");
-    session.press(CTRL_Z);
-    session.wait_for("Stopped");
-    session.line("bg");
-    session.line("touch go");
-    session.wait_for("done");
-    session.wait_for("ended with status 0");
+    for learn in [LEARN, GUARDED] {
+        let mut session = Session::start();
+        // Forks nothing: a child stopped between vfork and exec would keep its parent from stopping.
+        session.line(&format!(
+            "{learn} sh -c 'echo rea''dy; until test -e go; do :; done; echo do''ne'"
+        ));
+        session.wait_for("ready");
+        session.press(CTRL_Z);
+        session.wait_for("Stopped");
+        session.line("bg");
+        session.line("touch go");
+        session.wait_for("done");
+        session.wait_for("ended with status 0");
+    }
 }
 
 #[test]
 fn run_a_shell_in_the_workload_has_its_own_jobs() {
-    let mut session = Session::start();
-    session.line(&format!("{LEARN} env PS1=inn''er: bash --norc --noprofile -i"));
-    session.wait_for("inner:");
-    session.line("sh -c 'echo rea\"\"dy; exec sleep 60'");
-    session.wait_for("ready");
-    session.press(CTRL_Z);
-    session.wait_for("Stopped");
-    session.wait_for("inner:");
-    session.line("jobs -s | grep -c Stop''ped");
-    session.wait_for("1");
-    session.line("kill %1");
-    // bash tells after a command that it waits for; it may miss the end of a job that it has just
-    // continued until then, with or without us.
-    session.line_until("/bin/true", "Terminated");
-    session.line("exit 6");
-    session.wait_for("ended with status 6");
-    session.expect_status(6);
+    for learn in [LEARN, GUARDED] {
+        let mut session = Session::start();
+        session.line(&format!("{learn} env PS1=inn''er: bash --norc --noprofile -i"));
+        session.wait_for("inner:");
+        session.line("sh -c 'echo rea\"\"dy; exec sleep 60'");
+        session.wait_for("ready");
+        session.press(CTRL_Z);
+        session.wait_for("Stopped");
+        session.wait_for("inner:");
+        session.line("jobs -s | grep -c Stop''ped");
+        session.wait_for("1");
+        session.line("kill %1");
+        // bash tells after a command that it waits for; it may miss the end of a job that it has just
+        // continued until then, with or without us.
+        session.line_until("/bin/true", "Terminated");
+        session.line("exit 6");
+        session.wait_for("ended with status 6");
+        session.expect_status(6);
+    }
 }
 
 #[test]
@@ -312,16 +325,18 @@ fn run_ctrl_c_at_a_question_ends_us() {
 
 #[test]
 fn run_a_suspended_inner_shell_gives_the_terminal_back() {
-    let mut session = Session::start();
-    session.line(&format!("{LEARN} env PS1=inn''er: bash --norc --noprofile -i"));
-    session.wait_for("inner:");
-    session.line("suspend");
-    session.wait_for("Stopped");
-    session.line("echo ou''ter");
-    session.wait_for("outer");
-    session.line("fg");
-    session.line("echo ba''ck; exit 3");
-    session.wait_for("back");
-    session.wait_for("ended with status 3");
-    session.expect_status(3);
+    for learn in [LEARN, GUARDED] {
+        let mut session = Session::start();
+        session.line(&format!("{learn} env PS1=inn''er: bash --norc --noprofile -i"));
+        session.wait_for("inner:");
+        session.line("suspend");
+        session.wait_for("Stopped");
+        session.line("echo ou''ter");
+        session.wait_for("outer");
+        session.line("fg");
+        session.line("echo ba''ck; exit 3");
+        session.wait_for("back");
+        session.wait_for("ended with status 3");
+        session.expect_status(3);
+    }
 }

@@ -10,6 +10,7 @@ use orchestrator::record::Exit;
 use orchestrator::tma::Tma;
 use orchestrator::workload;
 use orchestrator::workload::Finished;
+use orchestrator::workload::OnCrash;
 use orchestrator::workload::Workload;
 use tsem::Digest;
 use tsem::Mode;
@@ -36,6 +37,7 @@ fn run(name: &str, mode: Mode, model: &[Digest], command: &[&str]) -> Finished {
         header: None,
         signature: None,
         source: orchestrator::source::Source::Portable,
+        on_crash: OnCrash::Deny,
         shield: false,
         hooks: orchestrator::hooks::Hooks::default(),
     };

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::arguments::references::ParserModelArguments;
 use crate::arguments::run::AcceptRules;
 use crate::arguments::run::LearnArguments;
+use crate::arguments::run::OnCrash;
 use crate::arguments::run::RunArguments;
 use crate::commands::learn;
 use crate::exit::Status;
@@ -67,6 +68,7 @@ fn lesson(arguments: &ParserModelArguments) -> Outcome<LearnArguments> {
             name: Some("reference-parser".to_owned()),
             tma: Tma::Orchestrator,
             source: arguments.source,
+            on_crash: OnCrash::Deny,
             // To where nobody looks: what counts is told at the end.
             json: true,
             summary: None,
