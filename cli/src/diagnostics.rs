@@ -65,6 +65,7 @@ pub(crate) fn collect() -> Outcome<()> {
     })?;
     let lines =
         fmt::layer().compact().without_time().with_ansi(false).with_writer(Lines::default());
+    orchestrator::kernel::trace_libbpf();
     // Only `main` sets it, once.
     let _ = tracing_subscriber::registry().with(lines.with_filter(chosen)).try_init();
     Ok(())

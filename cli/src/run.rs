@@ -131,7 +131,10 @@ fn cannot_run(error: &RunError, workload: &Workload) -> Failure {
         Some(_) => failure
             .at(program_of(workload))
             .next("give a program on PATH, or a path to one, after the --"),
-        None => failure,
+        None => match error.mend() {
+            Some(mend) => failure.next(mend),
+            None => failure,
+        },
     }
 }
 

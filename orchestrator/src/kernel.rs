@@ -61,6 +61,7 @@ mod with_kernel {
     use kernel_source::lockdown;
     use kernel_source::programs;
     use kernel_source::programs::SetStatus;
+    pub use kernel_source::programs::trace_libbpf;
     use std::io;
     use std::path::PathBuf;
     use tsem::Profile;
@@ -157,9 +158,19 @@ mod without_kernel {
     use tsem::Profile;
 
     /// There is no kernel source.
-    #[derive(Clone, Copy, Debug, thiserror::Error)]
+    #[derive(Debug, thiserror::Error)]
     #[error("this quixote was built without the kernel source")]
     pub struct KernelError;
+
+    impl KernelError {
+        /// What to do about it.
+        pub const fn mend(&self) -> Option<&'static str> {
+            Some("use one that was built with it")
+        }
+    }
+
+    /// There is nobody who would say anything.
+    pub const fn trace_libbpf() {}
 
     /// Nothing is loaded.
     pub fn status() -> KernelStatus {

@@ -71,24 +71,30 @@ impl Source {
         }
     }
 
-    /// The kernel where it works, else portable.
+    /// The kernel where it works, else portable; says why.
     pub fn best() -> Self {
-        if kernel_works() { Self::Kernel } else { Self::Portable }
+        match why_not_kernel() {
+            None => Self::Kernel,
+            Some(why) => {
+                tracing::warn!(target: "user", "events come from the portable source: {why}");
+                Self::Portable
+            }
+        }
     }
 }
 
-/// Whether the programs are loaded or can be.
+/// Why the programs are neither loaded nor can be.
 #[cfg(feature = "kernel")]
-fn kernel_works() -> bool {
-    rustix::process::geteuid().is_root()
-        && kernel_source::programs::load()
-            .inspect_err(|error| tracing::debug!(target: "dev", %error, "no kernel source"))
-            .is_ok()
+fn why_not_kernel() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("the kernel source needs root".into());
+    }
+    kernel_source::programs::load().err().map(|error| error.to_string())
 }
 
 #[cfg(not(feature = "kernel"))]
-fn kernel_works() -> bool {
-    false
+fn why_not_kernel() -> Option<String> {
+    Some(RunError::NoKernelSource.to_string())
 }
 
 /// What a source has settled without its agent.

@@ -201,6 +201,16 @@ pub enum CommandFault {
 }
 
 impl RunError {
+    /// What to do about it, if the kernel source is what is wrong.
+    pub fn mend(&self) -> Option<&'static str> {
+        match self {
+            Self::Hooks(error) => error.mend(),
+            #[cfg(feature = "kernel")]
+            Self::KernelSource(kernel_source::LaunchError::Kernel(error)) => error.mend(),
+            _ => None,
+        }
+    }
+
     /// What is wrong with the command, if that is what is wrong.
     pub fn command_fault(&self) -> Option<CommandFault> {
         match self {

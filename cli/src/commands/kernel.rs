@@ -55,7 +55,11 @@ fn tell(arguments: &KernelArguments) -> Outcome<KernelStatus> {
 }
 
 fn failed(error: &KernelError) -> Failure {
-    Failure::from_library(error, "").next("quixote doctor says what the kernel source needs")
+    let failure = Failure::from_library(error, "");
+    match error.mend() {
+        Some(mend) => failure.next(mend),
+        None => failure,
+    }
 }
 
 fn report(status: &KernelStatus) -> String {

@@ -22,11 +22,11 @@ const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 pub(super) fn examine() -> Vec<Check> {
     let distribution = Distribution::of(&read("/etc/os-release").unwrap_or_default());
-    let mut checks =
-        vec![bpf_lsm(distribution), types(distribution), lockdown(), compiler(), bpffs()];
+    let by_looking = [bpf_lsm(distribution), types(distribution), lockdown(), compiler(), bpffs()];
     #[cfg(feature = "kernel")]
-    checks.push(attaching::examine(distribution));
-    checks
+    return [&by_looking[..], &[attaching::examine(distribution)]].concat();
+    #[cfg(not(feature = "kernel"))]
+    by_looking.into()
 }
 
 /// How a distribution changes the kernel's command line.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use libbpf_rs::MapCore;
 use libbpf_rs::Object;
 use libbpf_rs::OpenObject;
+use libbpf_rs::PrintLevel;
 use libbpf_rs::btf::Btf;
 use libbpf_rs::btf::types;
 use libbpf_rs::skel::OpenSkel;
@@ -98,6 +99,31 @@ pub enum KernelError {
     Lockdown(#[from] LockdownError),
 }
 
+impl KernelError {
+    /// What to do about it, where one sentence can say it for all machines.
+    pub const fn mend(&self) -> Option<&'static str> {
+        match self {
+            Self::NotActive(_)
+            | Self::NoBpffs
+            | Self::Refused(_)
+            | Self::Attach { .. }
+            | Self::Map { .. }
+            | Self::Memory(_) => Some("quixote doctor says what the kernel source needs"),
+            Self::Full | Self::Stay(_) => Some("quixote ps lists the namespaces that run: end one"),
+            Self::Io { .. } | Self::UnknownSet(_) | Self::Interfered | Self::Lockdown(_) => None,
+        }
+    }
+}
+
+/// Has what libbpf says, the verifier's log above all, told with other diagnostics (target `dev`) from now on, and not
+/// on stderr by itself.
+pub fn trace_libbpf() {
+    libbpf_rs::set_print(Some((PrintLevel::Info, |level, text| match level {
+        PrintLevel::Warn => tracing::warn!(target: "dev", "{text}"),
+        PrintLevel::Info | PrintLevel::Debug => tracing::debug!(target: "dev", "{text}"),
+    })));
+}
+
 /// A set of programs that is not taken away, and why.
 #[derive(Debug)]
 pub struct Kept {
@@ -113,7 +139,7 @@ fn tell(kept: &[Kept]) -> String {
         Ok(count) => format!("{}, under which {count} namespaces run", kept.set),
         Err(why) => format!("{}, of which this cannot be told: {why}", kept.set),
     };
-    kept.iter().map(one).collect::<Vec<_>>().join("; ")
+    kept.iter().map(one).collect::<Vec<_>>().join(", and ")
 }
 
 /// What is loaded.
