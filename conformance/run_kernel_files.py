@@ -106,12 +106,13 @@ def bound(folder):
     return folder / "behind/tool"
 
 
-def overlay(folder, layer):
-    """The file's own place in the layer `lower` or `upper`."""
-    for name in ("lower", "upper", "work", "place"):
+def overlay(folder, layer, *more):
+    """The file's own place in the layer `lower`, `bottom` below it, or `upper`."""
+    for name in ("bottom", "lower", "upper", "work", "place"):
         (folder / name).mkdir()
     shutil.copy2(TOOL, folder / layer / "tool")
-    options = ",".join(f"{name}dir={folder / name}" for name in ("lower", "upper", "work"))
+    lowers = f"lowerdir={folder / 'lower'}:{folder / 'bottom'}"
+    options = ",".join([lowers, *(f"{name}dir={folder / name}" for name in ("upper", "work")), *more])
     run("mount", "-t", "overlay", "overlay", "-o", options, folder / "place")
     return folder / layer / "tool"
 
@@ -119,6 +120,21 @@ def overlay(folder, layer):
 def merged(folder, layer):
     overlay(folder, layer)
     return folder / "place/tool"
+
+
+def metacopy(folder):
+    """The upper layer has other attributes, the lower one still the content."""
+    tool = overlay(folder, "lower", "metacopy=on")
+    (folder / "place/tool").chmod(0o700)
+    if (folder / "upper/tool").stat().st_blocks * 512 >= TOOL.stat().st_size:
+        raise SystemExit("FAILED: the content was copied up as well")
+    return tool
+
+
+def copy_up_and_flip(path):
+    """Copied to the upper layer as it is, and changed there."""
+    (path.parent.parent / "place/tool").chmod(0o755)
+    flip(path.parent.parent / "upper/tool")
 
 
 # Name: how the place is made (it answers the path that is changed), what changes it.
@@ -132,6 +148,12 @@ PLACES = {
     "exec-upper": (lambda folder: merged(folder, "upper"), flip),
     "exec-upper-beneath": (lambda folder: overlay(folder, "upper"), flip),
     "exec-lower-beneath": (lambda folder: overlay(folder, "lower"), flip),
+    "exec-bottom-beneath": (lambda folder: overlay(folder, "bottom"), flip),
+    "exec-lower-times-beneath": (lambda folder: overlay(folder, "lower"), flip_with_old_times),
+    "exec-upper-writer-beneath": (lambda folder: overlay(folder, "upper"), OpenWriter),
+    "exec-upper-shared-beneath": (lambda folder: overlay(folder, "upper"), SharedMap),
+    "exec-copied-up-beneath": (lambda folder: overlay(folder, "lower"), copy_up_and_flip),
+    "exec-metacopy-beneath": (metacopy, flip),
     "map-write": (plain, flip),
     "map-truncate": (plain, lambda path: os.truncate(path, 8192)),
     "map-open-writer": (plain, OpenWriter),

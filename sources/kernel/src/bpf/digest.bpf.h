@@ -90,18 +90,72 @@ struct file___counted {
 	int f_ref;
 } PRESERVED;
 
-/* The inode that holds the content. None: of an overlay whose file below is not known (yet). */
+/*
+ * An overlay's inode (fs/overlayfs/ovl_entry.h). The overlay is a module: where it came after these programs, its types are
+ * not known. The stack of layers moved from the inode to its entry with 6.5 (kernel commit 0af950f57fef).
+ */
+#define OVL_UPPERDATA_BIT (1ul << 3)
+
+struct ovl_path {
+	struct dentry *dentry;
+} PRESERVED;
+
+struct ovl_entry {
+	unsigned int __numlower;
+	struct ovl_path __lowerstack[0];
+} PRESERVED;
+
+struct ovl_inode {
+	unsigned long flags;
+	struct inode vfs_inode;
+	struct dentry *__upperdentry;
+	struct ovl_entry *oe;
+} PRESERVED;
+
+struct ovl_inode___old {
+	struct inode *lowerdata;
+	struct ovl_path lowerpath;
+} PRESERVED;
+
+/* The inode of the layer that has the content of an overlay's file; none where that is another than has its attributes. */
+static __always_inline struct inode *layer_inode(struct inode *inode)
+{
+	struct dentry *upper, *lower;
+	struct ovl_inode___old *old;
+	struct ovl_inode *overlay;
+	struct ovl_entry *entry;
+
+	if (!bpf_core_type_exists(struct ovl_inode))
+		return 0;
+	overlay = (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
+	old = (void *)overlay;
+	upper = BPF_CORE_READ(overlay, __upperdentry);
+	if (upper)
+		return BPF_CORE_READ(overlay, flags) & OVL_UPPERDATA_BIT ?
+			       BPF_CORE_READ(upper, d_inode) :
+			       0;
+	if (bpf_core_field_exists(old->lowerpath)) {
+		lower = BPF_CORE_READ(old, lowerdata) ? 0 : BPF_CORE_READ(old, lowerpath.dentry);
+	} else {
+		entry = BPF_CORE_READ(overlay, oe);
+		if (BPF_CORE_READ(entry, __numlower) != 1)
+			return 0;
+		lower = BPF_CORE_READ(entry, __lowerstack[0].dentry);
+	}
+	return lower ? BPF_CORE_READ(lower, d_inode) : 0;
+}
+
+/* The inode that holds the content; of an overlay's file that is open, of the file below. None: it is not known (yet). */
 static __always_inline struct inode *content_inode(struct file *file, struct inode *inode)
 {
 	struct file___counted *counted = (void *)file;
-	struct file *below;
+	struct file *below = 0;
 
 	if (BPF_CORE_READ(inode, i_sb, s_magic) != OVERLAYFS)
 		return inode;
-	if (bpf_core_field_exists(counted->f_ref))
-		return 0;
-	below = BPF_CORE_READ(file, private_data);
-	return below ? BPF_CORE_READ(below, f_inode) : 0;
+	if (!bpf_core_field_exists(counted->f_ref))
+		below = BPF_CORE_READ(file, private_data);
+	return below ? BPF_CORE_READ(below, f_inode) : layer_inode(inode);
 }
 
 static __always_inline int has_writer(struct inode *inode)
