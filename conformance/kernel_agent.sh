@@ -6,7 +6,7 @@
 set -eu
 program=${1-}
 . conformance/kernel_here.sh
-# The kernel keeps the digests of its files; of the root's file system the orchestrator is asked at every exec.
+# The kernel keeps the digests of its files from the first use on; in a layer of the root's only of such as stood still for a while.
 mount -t tmpfs agent "$folder"
 cd "$folder"
 mkdir bin
@@ -95,6 +95,29 @@ wait $guardian && fail "its guardian does not end as it did" || [ $? = 137 ] || 
 ! kill -0 $first 2> kill.log || fail "the workload outlives its orchestrator"
 exec 3>&-
 grep -q "was killed by signal 9; what was left" run.log || fail "nobody says that the workload was ended: $(cat run.log)"
+
+# Without the guardian neither, nor what was only forked and makes no event; and there is a record then.
+"$quixote" learn --quiet --source kernel --on-crash kill --name forked -o forked.model -- /usr/bin/python3 -c '
+import os, time
+child = os.fork()
+if child:
+    print(child, file=open("forked.new", "w"), flush=True)
+    os.rename("forked.new", "forked")
+time.sleep(1000)' 2> run.log &
+guardian=$!
+for _ in $(seq 600); do
+	[ ! -e forked ] || break
+	sleep 0.1
+done
+kill -0 "$(cat forked)"
+kill -KILL $guardian
+wait $guardian || true
+for _ in $(seq 300); do
+	! "$quixote" ps --all --json | grep -q '"exit":{"signal":9}' || break
+	sleep 0.1
+done
+"$quixote" ps --all --json | grep -q '"exit":{"signal":9}' || fail "there is no record: $("$quixote" ps --all)"
+! kill -0 "$(cat forked)" 2> kill.log || fail "what was forked outlives the guardian"
 
 # Who loses the guardian too ends at its next event.
 begin --on-crash kill

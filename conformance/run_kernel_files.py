@@ -131,6 +131,23 @@ def metacopy(folder):
     return tool
 
 
+def nested(folder):
+    """The lower layer is an overlay, in whose own layer the file lies."""
+    for name in ("inside", "bottom", "upper", "work", "place"):
+        (folder / name).mkdir()
+    tool = overlay(folder / "inside", "upper")
+    lowers = f"lowerdir={folder / 'inside/place'}:{folder / 'bottom'}"
+    options = ",".join([lowers, *(f"{name}dir={folder / name}" for name in ("upper", "work"))])
+    run("mount", "-t", "overlay", "overlay", "-o", options, folder / "place")
+    return tool
+
+
+def copy_up_and_flip_below(path):
+    """Who has the lower file open reads what was copied up from then on, and maps what is below."""
+    (path.parent.parent / "place/tool").chmod(0o755)
+    flip(path)
+
+
 def copy_up_and_flip(path):
     """Copied to the upper layer as it is, and changed there."""
     (path.parent.parent / "place/tool").chmod(0o755)
@@ -154,6 +171,8 @@ PLACES = {
     "exec-upper-shared-beneath": (lambda folder: overlay(folder, "upper"), SharedMap),
     "exec-copied-up-beneath": (lambda folder: overlay(folder, "lower"), copy_up_and_flip),
     "exec-metacopy-beneath": (metacopy, flip),
+    "exec-nested-beneath": (nested, flip),
+    "held-copied-up-beneath": (lambda folder: overlay(folder, "lower"), copy_up_and_flip_below),
     "map-write": (plain, flip),
     "map-truncate": (plain, lambda path: os.truncate(path, 8192)),
     "map-open-writer": (plain, OpenWriter),

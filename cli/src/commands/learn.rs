@@ -16,6 +16,7 @@ use orchestrator::model_file::propose;
 use orchestrator::record::Exit;
 use orchestrator::reference_table;
 use orchestrator::reference_table::ReferenceTable;
+use orchestrator::source::Source;
 use orchestrator::workload::Finished;
 use orchestrator::workload::Workload;
 use tsem::Mode;
@@ -92,13 +93,14 @@ fn run_all(
     lesson: &mut Lesson,
     vouching: &Vouching,
 ) -> Outcome<Finished> {
+    let source = arguments.run.source.source_for(lesson.rules().profile);
     let mut last = None;
     for number in 1..=arguments.runs {
         if arguments.runs > 1 && !arguments.run.quiet {
             output::note(&format!("quixote: run {number} of {}\n", arguments.runs));
         }
         std::thread::sleep(lesson.pause());
-        let finished = run_once(arguments, name, lesson, vouching)?;
+        let finished = run_once(arguments, name, source, lesson, vouching)?;
         lesson.add(&finished).or_fail("")?;
         let interrupted = matches!(finished.exit, Exit::Signal(_));
         last = Some(finished);
@@ -112,6 +114,7 @@ fn run_all(
 fn run_once(
     arguments: &LearnArguments,
     name: &str,
+    source: Source,
     lesson: &Lesson,
     vouching: &Vouching,
 ) -> Outcome<Finished> {
@@ -132,7 +135,7 @@ fn run_once(
         verdict_cache: false,
         header: None,
         signature: None,
-        source: arguments.run.source.source_for(lesson.rules().profile),
+        source,
         on_crash: arguments.run.on_crash.into(),
         shield: false,
         hooks: Hooks::default(),

@@ -1,11 +1,11 @@
 //! A second process that outlives us: with `--on-crash kill`, nothing of a workload lives on when we are gone.
 //!
 //! It is our parent, not our child: what we leave behind becomes its own children then, whoever made them, so it need not
-//! know what a namespace is, and is the same for every source. Whoever started quixote sees the guardian: it passes on
-//! signals, stops when we stop, and ends as we end. If it is itself killed, we end the workload.
+//! know what a namespace is, and is the same for every source. As long as anything of it lives it has a child, and it
+//! kills until it has none. Whoever started quixote sees the guardian: it passes on signals, stops when we stop, and ends
+//! as we end. If it is itself killed, we end the workload.
 #![allow(unsafe_code, reason = "fork(2) has no safe form")]
 
-use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -35,8 +35,8 @@ use crate::failure::OrFail;
 use crate::failure::Outcome;
 use crate::output;
 
-/// What is left is looked for so often.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+/// Between two looks at what is left.
+const PAUSE: Duration = Duration::from_millis(1);
 /// What has not died by then waits for a device.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -50,11 +50,12 @@ static GUARDIAN: OnceLock<Pid> = OnceLock::new();
 /// There is no room for another process, or the child cannot be guarded, which ends it.
 pub(crate) fn employ() -> Outcome<Option<Status>> {
     let guardian = rustix::process::getpid();
+    let before = children().or_fail("the guardian")?;
     rustix::process::set_child_subreaper(Some(guardian)).or_fail("the guardian")?;
     // SAFETY: there is no other thread that could hold a lock at this moment.
     let child = unsafe { libc::fork() };
     match Pid::from_raw(child.max(0)) {
-        Some(child) => guard(child).map(Some).or_fail("the guardian"),
+        Some(child) => guard(child, &before).map(Some).or_fail("the guardian"),
         None if child == 0 => be_guarded_by(guardian).map(|()| None).or_fail("the guardian"),
         None => Err(io::Error::last_os_error()).or_fail("the guardian"),
     }
@@ -67,24 +68,22 @@ pub(super) fn is_lost() -> bool {
 
 /// The signal comes when the guardian ends; before a workload runs we die of it.
 fn be_guarded_by(guardian: Pid) -> io::Result<()> {
+    signals::heed(libc::SIGPWR)?;
     rustix::process::set_parent_process_death_signal(Some(Signal::POWER))?;
     let _ = GUARDIAN.set(guardian);
     if is_lost() { Err(io::Error::other("it was killed at once")) } else { Ok(()) }
 }
 
-fn guard(orchestrator: Pid) -> io::Result<Status> {
+/// `before`: children that are none of ours. Whoever executed us had them.
+fn guard(orchestrator: Pid, before: &[Pid]) -> io::Result<Status> {
     let pidfd = rustix::process::pidfd_open(orchestrator, PidfdFlags::empty())?;
     let caught = signals::catch()?;
     caught.relay_to(pidfd.try_clone()?);
     job_control::follow(orchestrator)?;
     let ended = wait_for(&pidfd)?;
-    let left = end_what_is_left();
-    if left > 0 {
+    if let Some(left) = end_what_is_left(before)? {
         let how = how_it_ended(&ended);
-        output::note(&format!(
-            "quixote: the orchestrator {how}; what was left of its workload was ended (processes: {left})
-"
-        ));
+        output::note(&format!("quixote: the orchestrator {how}; {left}\n"));
     }
     drop(caught);
     Ok(end_as(&ended))
@@ -93,18 +92,14 @@ fn guard(orchestrator: Pid) -> io::Result<Status> {
 /// Passes on signals until the orchestrator has ended.
 fn wait_for(orchestrator: &OwnedFd) -> io::Result<WaitIdStatus> {
     loop {
-        let ended = WaitId::PidFd(orchestrator.as_fd());
-        if let Some(status) =
-            rustix::process::waitid(ended, WaitIdOptions::EXITED | WaitIdOptions::NOHANG)?
-        {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let ended = rustix::process::waitid(WaitId::PidFd(orchestrator.as_fd()), options)?;
+        if let Some(status) = ended {
             return Ok(status);
         }
-        let fds = [Some(orchestrator.as_fd()), attention::reader()];
-        let mut polled: Vec<_> = fds
-            .into_iter()
-            .flatten()
-            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
-            .collect();
+        let fds = [Some(orchestrator.as_fd()), attention::reader()].into_iter().flatten();
+        let mut polled: Vec<_> =
+            fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         match rustix::event::poll(&mut polled, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -113,46 +108,51 @@ fn wait_for(orchestrator: &OwnedFd) -> io::Result<WaitIdStatus> {
     }
 }
 
-/// Kills every process that descends from us, until none is left; how many that were.
-fn end_what_is_left() -> usize {
+/// Kills our children, and what becomes a child by that, until there is none; says so if there was any.
+fn end_what_is_left(before: &[Pid]) -> io::Result<Option<&'static str>> {
     let until = Instant::now() + PATIENCE;
-    let mut killed = HashSet::new();
-    loop {
-        reap();
-        let left = descendants();
-        if left.is_empty() || Instant::now() > until {
-            return killed.len();
+    let mut told = None;
+    while has_children()? {
+        let left: Vec<_> =
+            children()?.into_iter().filter(|child| !before.contains(child)).collect();
+        if left.is_empty() {
+            break;
         }
-        killed.extend(left.into_iter().filter(|process| kill(*process).is_ok()));
-        thread::sleep(BETWEEN_LOOKS);
+        if Instant::now() > until {
+            return Ok(Some("something of its workload does not die"));
+        }
+        told = Some("what was left of its workload was ended");
+        for child in left {
+            // A number is its child's until we have waited for it.
+            let _ = rustix::process::kill_process(child, Signal::KILL);
+        }
+        thread::sleep(PAUSE);
     }
+    Ok(told)
 }
 
-fn reap() {
+/// Whether there are any, when those that have ended are waited for.
+fn has_children() -> io::Result<bool> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-    while let Ok(Some(_)) = rustix::process::waitid(WaitId::All, options) {}
-}
-
-/// Those that still run.
-fn descendants() -> Vec<Pid> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let left = numbers.filter(|number| signals::descends_from_us(*number) && !is_zombie(*number));
-    left.filter_map(Pid::from_raw).collect()
-}
-
-fn is_zombie(process: i32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{process}/status"));
-    status.is_ok_and(|status| status.lines().any(|line| line.starts_with("State:\tZ")))
-}
-
-/// By a descriptor: the number may be another's by now.
-fn kill(process: Pid) -> io::Result<()> {
-    let pidfd = rustix::process::pidfd_open(process, PidfdFlags::empty())?;
-    if !signals::descends_from_us(process.as_raw_pid()) {
-        return Err(io::ErrorKind::NotFound.into());
+    loop {
+        match rustix::process::waitid(WaitId::All, options) {
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return Ok(true),
+            Err(Errno::CHILD) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(rustix::process::pidfd_send_signal(&pidfd, Signal::KILL)?)
+}
+
+/// As the kernel lists them, by each of our threads.
+fn children() -> io::Result<Vec<Pid>> {
+    let mut all = Vec::new();
+    for thread in fs::read_dir("/proc/self/task")? {
+        let numbers = fs::read_to_string(thread?.path().join("children"))?;
+        let numbers = numbers.split_ascii_whitespace().filter_map(|number| number.parse().ok());
+        all.extend(numbers.filter_map(Pid::from_raw));
+    }
+    Ok(all)
 }
 
 fn how_it_ended(ended: &WaitIdStatus) -> String {

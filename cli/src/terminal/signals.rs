@@ -4,7 +4,7 @@
 //! hang-up) reaches it without us; we only must not die of it. What someone sends to us alone is
 //! meant for the workload and is passed on, except when the workload itself sent it to its group.
 //! Handlers, not "ignore": an exec undoes handlers, so the workload starts with the dispositions
-//! that we were started with.
+//! that we were started with, but for SIGCHLD, and SIGPWR where there is a guardian: the default.
 #![allow(unsafe_code, reason = "sigaction(2) has no safe form that tells who sent a signal")]
 
 use std::fs;
@@ -52,6 +52,9 @@ pub(crate) struct Caught(());
 /// (`nohup`, background jobs of a script).
 pub(crate) fn catch() -> io::Result<Caught> {
     attention::open()?;
+    if guardian::is_lost() {
+        return Err(io::Error::other("the guardian was killed"));
+    }
     // What came at the very end of an earlier run was meant for that.
     while attention::next().is_some() {}
     let caught = Caught(());
@@ -128,7 +131,7 @@ impl Arrival {
 }
 
 /// Whether a process is of the workload: all of it descends from us, its orphans too.
-pub(super) fn descends_from_us(process: i32) -> bool {
+fn descends_from_us(process: i32) -> bool {
     let own = rustix::process::getpid().as_raw_nonzero().get();
     let mut at = process;
     for _ in 0..ANCESTORS_MAX {
@@ -160,8 +163,20 @@ pub(crate) fn stop_ourselves(signal: Signal) -> io::Result<()> {
     if handled { handle(number) } else { Ok(()) }
 }
 
-/// Whoever started us may have said that children are not waited for: how they ended would be lost. The workload has the
-/// default too then.
+/// Has a signal take effect, whatever whoever started us has said of it.
+pub(super) fn heed(number: i32) -> io::Result<()> {
+    set_action(number, libc::SIG_DFL, 0)?;
+    // SAFETY: a set of zeros is one; the calls take pointers to it.
+    let outcome = unsafe {
+        let mut only: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&raw mut only);
+        libc::sigaddset(&raw mut only, number);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const only, ptr::null_mut())
+    };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whoever started us may have said that children are not waited for: how they ended would be lost.
 ///
 /// # Errors
 ///

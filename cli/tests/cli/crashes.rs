@@ -1,10 +1,11 @@
 //! What becomes of a workload whose orchestrator is killed.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::Child;
 use std::process::Command;
+use std::process::ExitStatus;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
@@ -13,29 +14,70 @@ use std::time::Instant;
 use crate::sandbox::Sandbox;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A shell, its child, and what nobody waits for: in a session of its own, and its parent has ended.
-const SCRIPT: &str = "sleep 3600 & echo $! >> all; \
-                      sh -c 'setsid sh -c \"echo \\$\\$ >> all; exec sleep 3600\" & exit'; \
-                      echo $$ >> all; wait";
+/// What nobody waits for: in a session of its own, its parent has ended; and one whose first thread has ended.
+const SCRIPT: &str = r#"
+import ctypes, os, threading, time
+def note():
+    with open("all", "a") as file:
+        file.write(f"{os.getpid()}\n")
+def sleep():
+    note()
+    time.sleep(3600)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork(): os._exit(0)
+    sleep()
+if os.fork() == 0:
+    threading.Thread(target=sleep).start()
+    ctypes.CDLL(None).pthread_exit(None)
+sleep()
+"#;
 
-/// A workload of three processes that sleep, all known by number.
-fn start(sandbox: &Sandbox, options: &[&str]) -> (Child, Vec<u32>) {
-    let learn = ["learn", "--quiet", "-o", "s.model", "--name", "s"];
-    let workload = ["--", "sh", "-c", SCRIPT];
-    let mut command = sandbox.command(&[&learn, options, &workload].concat());
-    let child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let numbers = || fs::read_to_string(sandbox.path("all")).unwrap_or_default();
-    wait_until("three processes", || {
-        numbers().lines().count() == 3
-            && numbers().lines().all(|number| {
-                words_of(number).starts_with("sleep") || words_of(number).starts_with("sh")
-            })
-    });
-    let all = numbers().lines().map(|number| number.parse().unwrap()).collect();
-    (child, all)
+/// Quixote and its workload of three processes that sleep, all known by number. Nothing of it outlives the test.
+struct Started {
+    quixote: Child,
+    all: Vec<u32>,
 }
 
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+impl Started {
+    fn new(sandbox: &Sandbox, options: &[&str], script: &str, processes: usize) -> Self {
+        let learn = ["learn", "--quiet", "-o", "s.model", "--name", "s"];
+        let mut command = sandbox.command(&[&learn, options, &["--"]].concat());
+        command.args(["python3", "-c", script]).stderr(Stdio::piped());
+        let quixote = command.spawn().unwrap();
+        let mut started = Self { quixote, all: Vec::new() };
+        let numbers = || fs::read_to_string(sandbox.path("all")).unwrap_or_default();
+        wait_until("all processes", || numbers().lines().count() == processes);
+        started.all = numbers().lines().map(|number| number.parse().unwrap()).collect();
+        started
+    }
+
+    /// How it ended, and what it said.
+    fn end(&mut self) -> (ExitStatus, String) {
+        let mut ended = None;
+        wait_until("quixote ends", || {
+            ended = self.quixote.try_wait().unwrap();
+            ended.is_some()
+        });
+        let mut told = String::new();
+        self.quixote.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        (ended.unwrap(), told)
+    }
+
+    fn left(&self) -> Vec<u32> {
+        self.all.iter().copied().filter(|process| lives(*process)).collect()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.quixote.kill();
+        let _ = self.quixote.wait();
+        self.left().into_iter().for_each(kill);
+    }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < end, "never: {what}");
@@ -43,13 +85,11 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-fn words_of(process: impl std::fmt::Display) -> String {
-    fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default()
-}
-
-/// A zombie has no words.
+/// Whether any thread of it does: of one whose first thread has ended that is a zombie.
 fn lives(process: u32) -> bool {
-    !words_of(process).is_empty()
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let states = threads.filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok());
+    states.into_iter().any(|status| !status.contains("State:\tZ") && !status.contains("State:\tX"))
 }
 
 fn kill(process: u32) {
@@ -59,42 +99,71 @@ fn kill(process: u32) {
 
 fn only_child_of(process: u32) -> u32 {
     let children = format!("/proc/{process}/task/{process}/children");
-    let children = fs::read_to_string(Path::new(&children)).unwrap();
+    let children = fs::read_to_string(children).unwrap();
     children.trim().parse().unwrap()
 }
 
 #[test]
 fn run_nothing_of_a_workload_outlives_its_orchestrator_where_that_is_asked_for() {
     let sandbox = Sandbox::new();
-    let (mut orchestrator, all) = start(&sandbox, &[]);
-    orchestrator.kill().unwrap();
-    orchestrator.wait().unwrap();
+    let mut started = Started::new(&sandbox, &[], SCRIPT, 3);
+    started.quixote.kill().unwrap();
+    started.quixote.wait().unwrap();
     thread::sleep(Duration::from_secs(1));
-    let left: Vec<_> = all.into_iter().filter(|process| lives(*process)).collect();
-    assert!(!left.is_empty(), "all end by themselves, and this test says nothing");
-    left.into_iter().for_each(kill);
+    assert!(!started.left().is_empty(), "all end by themselves, and this test says nothing");
 
     let sandbox = Sandbox::new();
-    let (guardian, all) = start(&sandbox, &["--on-crash", "kill"]);
-    kill(only_child_of(guardian.id()));
-    let ended = guardian.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.signal(), Some(9), "{told}");
+    let mut started = Started::new(&sandbox, &["--on-crash", "kill"], SCRIPT, 3);
+    kill(only_child_of(started.quixote.id()));
+    let (status, told) = started.end();
+    assert_eq!(status.signal(), Some(9), "{told}");
     assert!(told.contains("the orchestrator was killed by signal 9; what was left"), "{told}");
-    assert!(all.iter().all(|process| !lives(*process)), "{all:?}");
+    assert!(started.left().is_empty(), "{:?} {told}", started.left());
     assert!(sandbox.good(&["ps", "--all"]).contains(" lost "));
 }
 
 #[test]
 fn run_a_workload_ends_with_its_guardian() {
     let sandbox = Sandbox::new();
-    let (mut guardian, all) = start(&sandbox, &["--on-crash", "kill"]);
-    guardian.kill().unwrap();
-    guardian.wait().unwrap();
-    wait_until("nothing left", || all.iter().all(|process| !lives(*process)));
+    let mut started = Started::new(&sandbox, &["--on-crash", "kill"], SCRIPT, 3);
+    started.quixote.kill().unwrap();
+    started.quixote.wait().unwrap();
+    wait_until("nothing left", || started.left().is_empty());
     wait_until("a record", || {
         sandbox.good(&["ps", "--all", "--json"]).contains(r#""exit":{"signal":9}"#)
     });
+}
+
+/// One process at any time, never the same for long.
+#[test]
+fn run_what_goes_on_as_its_own_child_ends_with_its_orchestrator() {
+    let hop = "import os\nopen('all', 'a').write(f'{os.getpid()}\\n')\nwhile os.fork(): os._exit(0)\n\
+               while True:\n  if os.fork(): os._exit(0)\n";
+    let sandbox = Sandbox::new();
+    let mut started = Started::new(&sandbox, &["--on-crash", "kill"], hop, 1);
+    kill(only_child_of(started.quixote.id()));
+    let (status, told) = started.end();
+    assert_eq!(status.signal(), Some(9), "{told}");
+    assert!(told.contains("was ended"), "{told}");
+}
+
+/// Children survive an exec: `sidecar & exec quixote ...`.
+#[test]
+fn run_a_guardian_leaves_alone_what_is_not_the_workloads() {
+    let sandbox = Sandbox::new();
+    let mut shell = Command::new("sh");
+    sandbox.settle(shell.args([
+        "-c",
+        "sleep 3600 > /dev/null 2>&1 & echo $! > all; exec quixote learn --quiet --on-crash kill -o t.model -- true",
+    ]));
+    let ended = shell.stderr(Stdio::piped()).output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    let sidecar = fs::read_to_string(sandbox.path("all")).unwrap().trim().parse().unwrap();
+    let lives = lives(sidecar);
+    if lives {
+        kill(sidecar);
+    }
+    assert!(lives && ended.status.success() && !told.contains("was ended"), "{told}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A namespace in the kernel: a slot, its ring, its model; taken back when dropped.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
@@ -215,6 +216,23 @@ impl Namespace {
         let task = self.maps.tasks.lookup(&key, MapFlags::ANY).ok()??;
         let (slot, process) = wire::owner_of(&task)?;
         (slot == self.slot).then(|| (ProcessId(process), wire::identity_of(&task)))
+    }
+
+    /// Kills the processes that have made no event since they were forked: as long as a look finds one that no look
+    /// found before.
+    pub(crate) fn kill_unheard(&self) {
+        let mut killed = BTreeSet::new();
+        loop {
+            let ours = sys::processes().filter(|pid| self.kill_if_ours(*pid));
+            if ours.filter(|pid| killed.insert(*pid)).count() == 0 {
+                return;
+            }
+        }
+    }
+
+    fn kill_if_ours(&self, pid: u32) -> bool {
+        let Ok(pidfd) = sys::pidfd_open(pid) else { return false };
+        self.task_of(pidfd.as_fd()).is_some() && sys::pidfd_kill(pidfd.as_fd()).is_ok()
     }
 
     /// Tells a task what was decided, and what an exec leads to.

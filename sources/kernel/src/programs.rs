@@ -101,7 +101,7 @@ pub enum KernelError {
 
 impl KernelError {
     /// What to do about it, where one sentence can say it for all machines.
-    pub const fn mend(&self) -> Option<&'static str> {
+    pub fn mend(&self) -> Option<&'static str> {
         match self {
             Self::NotActive(_)
             | Self::NoBpffs
@@ -109,8 +109,15 @@ impl KernelError {
             | Self::Attach { .. }
             | Self::Map { .. }
             | Self::Memory(_) => Some("quixote doctor says what the kernel source needs"),
-            Self::Full | Self::Stay(_) => Some("quixote ps lists the namespaces that run: end one"),
-            Self::Io { .. } | Self::UnknownSet(_) | Self::Interfered | Self::Lockdown(_) => None,
+            Self::Full => Some("quixote ps lists the namespaces that run: end one"),
+            Self::Stay(kept) if kept.iter().all(|set| set.namespaces.is_ok()) => {
+                Some("quixote ps lists the namespaces that run: end them")
+            }
+            Self::Stay(_)
+            | Self::Io { .. }
+            | Self::UnknownSet(_)
+            | Self::Interfered
+            | Self::Lockdown(_) => None,
         }
     }
 }
@@ -118,9 +125,13 @@ impl KernelError {
 /// Has what libbpf says, the verifier's log above all, told with other diagnostics (target `dev`) from now on, and not
 /// on stderr by itself.
 pub fn trace_libbpf() {
-    libbpf_rs::set_print(Some((PrintLevel::Info, |level, text| match level {
-        PrintLevel::Warn => tracing::warn!(target: "dev", "{text}"),
-        PrintLevel::Info | PrintLevel::Debug => tracing::debug!(target: "dev", "{text}"),
+    libbpf_rs::set_print(Some((PrintLevel::Info, |level, text| {
+        for line in text.lines() {
+            match level {
+                PrintLevel::Warn => tracing::warn!(target: "dev", "{line}"),
+                PrintLevel::Info | PrintLevel::Debug => tracing::debug!(target: "dev", "{line}"),
+            }
+        }
     })));
 }
 

@@ -441,8 +441,9 @@ impl Server {
 
     fn tell_effects(&self, event: &Description) {
         for effect in describe::effects(&event.cell) {
-            self.forget(lock(&self.foretold).void(&effect));
             self.agent.effect(event.process, &effect);
+            // After it: what was foretold meanwhile was by what the agent knew before.
+            self.forget(lock(&self.foretold).void(&effect));
         }
     }
 
@@ -453,6 +454,7 @@ impl Server {
         for (id, pid) in known {
             namespace::kill_process(&self.namespace, ProcessId(id), pid);
         }
+        self.namespace.kill_unheard();
     }
 
     fn note(&self, change: impl FnOnce(&mut Progress)) {

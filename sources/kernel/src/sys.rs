@@ -51,6 +51,12 @@ pub(crate) fn pidfd_kill(pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
     .map(drop)
 }
 
+/// The numbers of all processes that procfs shows.
+pub(crate) fn processes() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
 /// Our copy of a descriptor of another process.
 pub(crate) fn pidfd_getfd(pidfd: BorrowedFd<'_>, number: i32) -> Result<OwnedFd, Errno> {
     // SAFETY: no pointers are passed; the descriptor is new and nobody else's.

@@ -34,6 +34,10 @@ struct call_number {
 #define CLOCK_ADJTIME ((struct call_number){ 305, 343, 266 })
 #define CLOCK_ADJTIME64 ((struct call_number){ 305, 405, 266 })
 #define UNSHARE ((struct call_number){ 272, 310, 97 })
+/* The newer table has no access(2): a number that is no call's. */
+#define ACCESS_CALL ((struct call_number){ 21, 33, 0xffff })
+#define FACCESSAT ((struct call_number){ 269, 307, 48 })
+#define FACCESSAT2 ((struct call_number){ 439, 439, 439 })
 #define MOUNT_CALL ((struct call_number){ 165, 21, 40 })
 
 static __always_inline int is_compat(struct task_struct *current)

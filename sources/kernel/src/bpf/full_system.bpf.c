@@ -7,6 +7,9 @@
 #define BPF_PROG_EVENT 92
 #define CAPABLE 93
 
+#define CAP_DAC_OVERRIDE 1
+#define CAP_DAC_READ_SEARCH 2
+
 SEC("lsm.s/kernel_module_request")
 int BPF_PROG(full_kernel_module_request, char *name)
 {
@@ -32,16 +35,22 @@ int BPF_PROG(full_bpf_prog, struct bpf_prog *prog)
 	DECIDE_SLEEPING(BPF_PROG_EVENT);
 }
 
+/* access(2) asks for them with credentials of the real user; before 6.4 also where these would be the task's own. */
+static __always_inline int is_asked_by_access(int capability)
+{
+	return (capability == CAP_DAC_OVERRIDE || capability == CAP_DAC_READ_SEARCH) &&
+	       (is_in_call(ACCESS_CALL) || is_in_call(FACCESSAT) || is_in_call(FACCESSAT2));
+}
+
 /*
- * Capabilities that the kernel itself would refuse come to no hook. What is asked for with other credentials than the
- * task's is asked for by the kernel: an overlay that reads on its layers what it has not in memory. So is access(2),
- * which only tells what another would be let do.
+ * Capabilities that the kernel itself would refuse come to no hook. What else is asked for with other credentials than the
+ * task's is asked for by the kernel: an overlay that reads on its layers what it has not in memory.
  */
 SEC("lsm/capable")
 int BPF_PROG(full_capable, const struct cred *cred, void *user_ns, int capability,
 	     unsigned int options)
 {
-	if (has_other_credentials() && !uses_io_uring())
+	if (has_other_credentials() && !uses_io_uring() && !is_asked_by_access(capability))
 		return 0;
 	BEGIN_FULL(CAPABLE);
 	put32(a.s, capability);

@@ -76,6 +76,7 @@ struct file_system_type {
 
 struct super_block {
 	unsigned long s_magic;
+	int s_stack_depth;
 	struct file_system_type *s_type;
 	struct list_head s_mounts;
 } PRESERVED;

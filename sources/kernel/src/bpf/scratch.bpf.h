@@ -15,7 +15,8 @@
 struct content {
 	__u8 digest[32];
 	__u64 born; /* when the digest was begun */
-	__u64 valid;
+	__u64 stage; /* CONTENT_... */
+	__u64 seen; /* when size and times were first seen to be these; of a layer's file alone */
 	__s64 size;
 	__u64 modified[2];
 	__u64 changed[2];
