@@ -400,8 +400,8 @@ mod tests {
             kept("9-c", Err(Box::new(KernelError::UnknownSet("9-c".into())))),
         ]);
         let text = stay.to_string();
-        assert!(text.contains("3-a, under which 1 namespace runs; "), "{text}");
-        assert!(text.contains("3-b, under which 2 namespaces run; "), "{text}");
+        assert!(text.contains("3-a, under which 1 namespace runs, and "), "{text}");
+        assert!(text.contains("3-b, under which 2 namespaces run, and "), "{text}");
         assert!(text.contains("9-c, of which this cannot be told: the programs 9-c of"), "{text}");
     }
 }
