@@ -257,13 +257,13 @@ fn run_top_works() {
 fn run_a_denial_waits_until_a_full_screen_program_has_ended() {
     let mut session = Session::start();
     session.line("echo one > text; echo two > other");
-    session.line(&format!("{LEARN} vim -u NONE -N -n text"));
+    session.line(&format!("{LEARN} vim -u NONE -i NONE -N -n text"));
     session.wait_for("\x1b[?1049h");
     session.wait_for_editor();
     session.press(":r text\n:q!\n");
     session.wait_for("ended with status 0");
     session.line(
-        "quixote enforce m.model --allow-unsigned --on-violation deny -- vim -u NONE -N -n text",
+        "quixote enforce m.model --allow-unsigned --on-violation deny -- vim -u NONE -i NONE -N -n text",
     );
     session.wait_for("\x1b[?1049h");
     session.wait_for_editor();
