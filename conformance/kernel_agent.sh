@@ -34,6 +34,14 @@ begin() {
 	exec 3> begin
 }
 
+# As begin, with a `guardian`; `first` is the workload's first process.
+begin_guarded() {
+	begin --on-crash kill
+	guardian=$orchestrator
+	orchestrator=$(pgrep -P $guardian)
+	first=$(pgrep -P $orchestrator)
+}
+
 go() {
 	echo word >&3
 	exec 3>&-
@@ -85,13 +93,12 @@ wait $orchestrator || true
 go
 finishes 300 || fail "without an orchestrator the model does not hold any more"
 # Nothing outlives it where that is asked for, not even what makes no event.
-begin --on-crash kill
-guardian=$orchestrator
-orchestrator=$(pgrep -P $guardian)
-first=$(pgrep -P $orchestrator)
+begin_guarded
 kill -0 $first
 kill -KILL $orchestrator
-wait $guardian && fail "its guardian does not end as it did" || [ $? = 137 ] || fail "its guardian does not end as it did"
+status=0
+wait $guardian || status=$?
+[ $status = 137 ] || fail "its guardian ends with $status, and not as it did"
 ! kill -0 $first 2> kill.log || fail "the workload outlives its orchestrator"
 exec 3>&-
 grep -q "was killed by signal 9; what was left" run.log || fail "nobody says that the workload was ended: $(cat run.log)"
@@ -120,10 +127,7 @@ done
 ! kill -0 "$(cat forked)" 2> kill.log || fail "what was forked outlives the guardian"
 
 # Who loses the guardian too ends at its next event.
-begin --on-crash kill
-guardian=$orchestrator
-orchestrator=$(pgrep -P $guardian)
-first=$(pgrep -P $orchestrator)
+begin_guarded
 kill -STOP $guardian
 kill -KILL $orchestrator
 go

@@ -106,14 +106,18 @@ def bound(folder):
     return folder / "behind/tool"
 
 
+def mount_overlay(folder, lowers, *more):
+    uppers = (f"{name}dir={folder / name}" for name in ("upper", "work"))
+    options = ",".join(["lowerdir=" + ":".join(map(str, lowers)), *uppers, *more])
+    run("mount", "-t", "overlay", "overlay", "-o", options, folder / "place")
+
+
 def overlay(folder, layer, *more):
     """The file's own place in the layer `lower`, `bottom` below it, or `upper`."""
     for name in ("bottom", "lower", "upper", "work", "place"):
         (folder / name).mkdir()
     shutil.copy2(TOOL, folder / layer / "tool")
-    lowers = f"lowerdir={folder / 'lower'}:{folder / 'bottom'}"
-    options = ",".join([lowers, *(f"{name}dir={folder / name}" for name in ("upper", "work")), *more])
-    run("mount", "-t", "overlay", "overlay", "-o", options, folder / "place")
+    mount_overlay(folder, [folder / "lower", folder / "bottom"], *more)
     return folder / layer / "tool"
 
 
@@ -136,9 +140,7 @@ def nested(folder):
     for name in ("inside", "bottom", "upper", "work", "place"):
         (folder / name).mkdir()
     tool = overlay(folder / "inside", "upper")
-    lowers = f"lowerdir={folder / 'inside/place'}:{folder / 'bottom'}"
-    options = ",".join([lowers, *(f"{name}dir={folder / name}" for name in ("upper", "work"))])
-    run("mount", "-t", "overlay", "overlay", "-o", options, folder / "place")
+    mount_overlay(folder, [folder / "inside/place", folder / "bottom"])
     return tool
 
 

@@ -38,13 +38,17 @@ def execute(path):
     return apart(lambda: os.execve(path, ["true"], {}))
 
 
-def map_code(path):
+def map_code(opened):
     def action():
-        with open(path, "rb") as file:
+        with opened() as file:
             mmap.mmap(file.fileno(), 4096, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC)
         os._exit(0)
 
     return apart(action)
+
+
+def map_opened_anew(path):
+    return map_code(lambda: open(path, "rb"))
 
 
 HELD = {}
@@ -52,13 +56,9 @@ HELD = {}
 
 def map_held(path):
     """By a descriptor that was opened before the first use."""
-    held = HELD.setdefault(path, open(path, "rb"))
-
-    def action():
-        mmap.mmap(held.fileno(), 4096, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC)
-        os._exit(0)
-
-    return apart(action)
+    if path not in HELD:
+        HELD[path] = open(path, "rb")
+    return map_code(lambda: HELD[path])
 
 
 def content(path):
@@ -133,7 +133,7 @@ def once(name, folder):
     kind = name.split("-")[0]
     if kind in SPECIAL:
         return SPECIAL[kind](folder)
-    return {"map": map_code, "held": map_held}.get(kind, execute)(folder + "/tool")
+    return {"map": map_opened_anew, "held": map_held}.get(kind, execute)(folder + "/tool")
 
 
 def main():

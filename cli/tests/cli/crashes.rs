@@ -64,6 +64,14 @@ impl Started {
         (ended.unwrap(), told)
     }
 
+    /// Without the orchestrator its guardian ends as it did; what it said.
+    fn lose_orchestrator(&mut self) -> String {
+        kill(only_child_of(self.quixote.id()));
+        let (status, told) = self.end();
+        assert_eq!(status.signal(), Some(9), "{told}");
+        told
+    }
+
     fn left(&self) -> Vec<u32> {
         self.all.iter().copied().filter(|process| lives(*process)).collect()
     }
@@ -114,9 +122,7 @@ fn run_nothing_of_a_workload_outlives_its_orchestrator_where_that_is_asked_for()
 
     let sandbox = Sandbox::new();
     let mut started = Started::new(&sandbox, &["--on-crash", "kill"], SCRIPT, 3);
-    kill(only_child_of(started.quixote.id()));
-    let (status, told) = started.end();
-    assert_eq!(status.signal(), Some(9), "{told}");
+    let told = started.lose_orchestrator();
     assert!(told.contains("the orchestrator was killed by signal 9; what was left"), "{told}");
     assert!(started.left().is_empty(), "{:?} {told}", started.left());
     assert!(sandbox.good(&["ps", "--all"]).contains(" lost "));
@@ -141,9 +147,7 @@ fn run_what_goes_on_as_its_own_child_ends_with_its_orchestrator() {
                while True:\n  if os.fork(): os._exit(0)\n";
     let sandbox = Sandbox::new();
     let mut started = Started::new(&sandbox, &["--on-crash", "kill"], hop, 1);
-    kill(only_child_of(started.quixote.id()));
-    let (status, told) = started.end();
-    assert_eq!(status.signal(), Some(9), "{told}");
+    let told = started.lose_orchestrator();
     assert!(told.contains("was ended"), "{told}");
 }
 

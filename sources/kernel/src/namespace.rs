@@ -218,9 +218,8 @@ impl Namespace {
         (slot == self.slot).then(|| (ProcessId(process), wire::identity_of(&task)))
     }
 
-    /// Kills the processes that have made no event since they were forked: as long as a look finds one that no look
-    /// found before.
-    pub(crate) fn kill_unheard(&self) {
+    /// Kills all processes, those that have made no event too: as long as a look finds one that no look found before.
+    pub(crate) fn kill_processes(&self) {
         let mut killed = BTreeSet::new();
         loop {
             let ours = sys::processes().filter(|pid| self.kill_if_ours(*pid));
@@ -406,11 +405,5 @@ pub(crate) fn hold_process(
         Ok(pidfd) => Ok((namespace.process_of(pidfd.as_fd()) == Some(process)).then_some(pidfd)),
         Err(Errno(libc::ESRCH)) => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-pub(crate) fn kill_process(namespace: &Namespace, process: ProcessId, pid: u32) {
-    if let Ok(Some(pidfd)) = hold_process(namespace, process, pid) {
-        let _ = sys::pidfd_kill(pidfd.as_fd());
     }
 }

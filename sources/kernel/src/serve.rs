@@ -40,7 +40,6 @@ use crate::foretold::Caller;
 use crate::foretold::Foretold;
 use crate::model::Known;
 use crate::mount_source;
-use crate::namespace;
 use crate::namespace::FIRST;
 use crate::namespace::Namespace;
 use crate::programs::KernelError;
@@ -447,14 +446,10 @@ impl Server {
         }
     }
 
-    /// Ends the namespace: what is known dies now, the rest at its next event.
+    /// Ends the namespace: all processes die now, and what is still made meanwhile at its next event.
     pub(crate) fn kill(&self) {
         self.namespace.kill();
-        let known: Vec<_> = lock(&self.processes).iter().map(|(id, pid)| (*id, *pid)).collect();
-        for (id, pid) in known {
-            namespace::kill_process(&self.namespace, ProcessId(id), pid);
-        }
-        self.namespace.kill_unheard();
+        self.namespace.kill_processes();
     }
 
     fn note(&self, change: impl FnOnce(&mut Progress)) {
