@@ -3,11 +3,15 @@
 #
 #     cargo xtask vm --kernel 6.1 --append lsm=landlock,lockdown,yama,apparmor -- sh conformance/kernel_refused.sh target/release/quixote 'bpf is not in the LSM list'
 #     cargo xtask vm --append lockdown=confidentiality -- sh conformance/kernel_refused.sh target/release/quixote 'confidentiality: BPF may not read the kernel'
+#     cargo xtask vm -- sh conformance/kernel_refused.sh target/release/quixote 'attaching to bpf_lsm_file_open .*as many programs as it can hold'
 #
-# $2: what `doctor` has to say of the kernel as it was booted. Then of the same kernel without its types.
+# $2: what `doctor` has to say of the kernel as it was booted; of the last one when others' programs hold that hook. Then
+# of the same kernel without its types.
 set -eu
 program=${1-}
 expected=$2
+checkout=$PWD
+next='quixote doctor says what the kernel source needs'
 . conformance/kernel_here.sh
 
 # $1: what `doctor` says is wrong.
@@ -29,11 +33,46 @@ told() {
 	status=0
 	"$quixote" "$@" > out 2> told.log || status=$?
 	[ $status = 125 ] || fail "$* ends with $status: $(cat told.log)"
-	sed -n 2p told.log | grep -qx '  next: quixote doctor says what the kernel source needs' || fail "$* does not say what to do: $(cat told.log)"
+	sed -n 2p told.log | grep -qx "  next: $next" || fail "$* does not say what to do: $(cat told.log)"
 	[ "$(wc -l < told.log)" = 2 ] || fail "$* says more than that: $(cat told.log)"
 }
 
-refused "$expected"
+# Others' programs, $1 of them, hold the hook until descriptor 9 is closed.
+hold() {
+	rm -f hold
+	mkfifo hold
+	/usr/bin/python3 "$checkout/conformance/hold_hook.py" file_open "$1" < hold > held.log 2>&1 &
+	holder=$!
+	exec 9> hold
+	for _ in $(seq 100); do
+		! grep -qx held held.log || return 0
+		sleep 0.2
+	done
+	fail "the hook is not held: $(cat held.log)"
+}
+
+let_go() {
+	exec 9>&-
+	wait "$holder"
+}
+
+case $expected in
+*'as many programs'*)
+	"$quixote" doctor | grep -q '^good     kernel source: attaching' || fail "nothing can be attached before the hook is full"
+	hold 38
+	next='see whose they are (bpftool link list), and end some: a hook holds 38'
+	refused "$expected"
+	next='quixote doctor says what the kernel source needs'
+	let_go
+	# What the mend asks for is enough: one place.
+	hold 37
+	"$quixote" kernel load > load.log || fail "nothing is loaded where the hook has a place: $(cat load.log)"
+	"$quixote" doctor | grep -q '^good     kernel source: attaching' || fail "a hook that ours have filled is told of as a fault"
+	unload
+	let_go
+	;;
+*) refused "$expected" ;;
+esac
 # The verifier's log is there for who asks for it, where it comes so far.
 case $expected in
 *BPF*) QUIXOTE_LOG=dev=warn "$quixote" kernel load 2>&1 | grep -q 'cannot use helper bpf_probe_read' || fail "the verifier is not heard" ;;

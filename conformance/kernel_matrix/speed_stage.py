@@ -28,6 +28,8 @@ class Stage:
         speed_cases.lay_out(micro, client)
         self.cases = speed_cases.all_cases()
         self.quixote = quixote
+        # Whether the programs that are loaded have asked for the digest of each file that is executed.
+        self.digests_known = False
         last = os.cpu_count() - 1
         self.pin = [shutil.copy("/bin/busybox", FOLDER / "taskset"), hex(1 << last)]
         os.sched_setaffinity(0, set(range(last)) or {0})

@@ -86,9 +86,6 @@ impl Source {
 /// Why the programs are neither loaded nor can be.
 #[cfg(feature = "kernel")]
 fn why_not_kernel() -> Option<String> {
-    if !rustix::process::geteuid().is_root() {
-        return Some("the kernel source needs root".into());
-    }
     kernel_source::programs::load().err().map(|error| error.to_string())
 }
 

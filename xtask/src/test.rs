@@ -259,12 +259,14 @@ fn kernel_source() -> Part {
                     sh conformance/kernel_refused.sh target/debug/quixote";
     let locked = "cargo xtask vm --timeout 300 --kernel 6.12 --append lockdown=confidentiality -- \
                   sh conformance/kernel_refused.sh target/debug/quixote";
+    let full = "cargo xtask vm --timeout 300 --kernel 6.12 -- sh conformance/kernel_refused.sh target/debug/quixote";
     let refused = |command, why| [words(command), vec![why]].concat();
     let steps = vec![
         words(everywhere),
         words(with_models),
         refused(inactive, "bpf is not in the LSM list"),
         refused(locked, "confidentiality: BPF may not read the kernel"),
+        refused(full, "attaching to bpf_lsm_file_open .*as many programs as it can hold"),
     ];
     Part {
         name: "kernel-source",
@@ -273,7 +275,7 @@ fn kernel_source() -> Part {
                 orchestrator, names that only a rule allows are made, a model is replaced while its \
                 workload runs, a name that no event holds is taken for no other, \
                 an answer that nobody took for none, and a file that gets another name for another; where the kernel has no \
-                such programs, why and the mend are told",
+                such programs, or others hold a hook of theirs, why and the mend are told",
         limit: Duration::from_secs(1800),
         required: true,
         lane: Lane::Aside,

@@ -2,9 +2,12 @@
 //!
 //! Configured is not active, and active is not attachable: so a program of a few instructions is
 //! loaded at the hook of syslog(2), attached, called by a call of our own, and detached. It counts its
-//! calls and changes nothing. Each step tells the kernel's own error number.
+//! calls and changes nothing. Then some like it where others' programs are, since a hook can be full that
+//! another is not. Each step tells the kernel's own error number.
 #![allow(unsafe_code, reason = "raw calls of libbpf: its safe layer keeps no error numbers")]
 
+use std::collections::HashSet;
+use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
@@ -13,11 +16,20 @@ use libbpf_rs::btf::Btf;
 use libbpf_rs::btf::types;
 use libbpf_rs::libbpf_sys;
 use libbpf_rs::libbpf_sys::bpf_insn;
+use libbpf_rs::query::LinkInfoIter;
+use libbpf_rs::query::LinkTypeInfo;
 
+use crate::full_programs;
+use crate::programs;
+use crate::programs::KernelError;
+use crate::sets::Set;
 use crate::sys::Errno;
 
-const HOOK: &str = "bpf_lsm_syslog";
+const TRACED: &str = "/sys/kernel/tracing/enabled_functions";
 const NAME: &std::ffi::CStr = c"quixote_probe";
+/// What to do where a hook has as many programs as it can hold.
+pub const MEND_OF_FULL: &str =
+    "see whose they are (bpftool link list), and end some: a hook holds 38";
 /// Asks for the size of the kernel's log.
 const SIZE_BUFFER: i32 = 10;
 
@@ -35,12 +47,60 @@ pub enum Step {
 }
 
 /// The kernel refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
+    /// The kernel's function at which the program was to be called.
+    pub function: String,
     /// At what.
     pub step: Step,
     /// Its error.
     pub errno: Errno,
+}
+
+/// A function of the kernel at which a program can be attached, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    function: String,
+    kind: u32,
+    attach: u32,
+}
+
+impl Place {
+    fn lsm(hook: &str) -> Self {
+        Self {
+            function: format!("bpf_lsm_{hook}"),
+            kind: libbpf_sys::BPF_PROG_TYPE_LSM,
+            attach: libbpf_sys::BPF_LSM_MAC,
+        }
+    }
+
+    /// By the name of a program's section, as libbpf has them; `None` where any number fits.
+    fn of_section(section: &str) -> Option<Self> {
+        match section.split_once('/')? {
+            ("lsm" | "lsm.s", hook) => Some(Self::lsm(hook)),
+            ("fentry", function) => Some(Self {
+                function: function.into(),
+                kind: libbpf_sys::BPF_PROG_TYPE_TRACING,
+                attach: libbpf_sys::BPF_TRACE_FENTRY,
+            }),
+            _ => None,
+        }
+    }
+
+    fn refused(&self, step: Step) -> impl Fn(Errno) -> Refusal + use<> {
+        let function = self.function.clone();
+        move |errno| Refusal { function: function.clone(), step, errno }
+    }
+
+    /// A program that counts, attached as long as what is returned lives.
+    fn attach(&self, kernel: &Btf<'_>, counter: &OwnedFd) -> Result<OwnedFd, Refusal> {
+        let function = kernel.type_by_name::<types::Func<'_>>(self.function.as_str());
+        let function = function.ok_or_else(|| self.refused(Step::Types)(Errno(libc::ENOENT)))?;
+        let insns = program(counter.as_raw_fd());
+        let program =
+            load(&insns, self, function.type_id().into()).map_err(self.refused(Step::Load))?;
+        attach(&program).map_err(self.refused(Step::Attach))
+    }
 }
 
 /// Loads, attaches, calls and detaches a program. Whether it was called: attached programs are not
@@ -50,24 +110,82 @@ pub struct Refusal {
 ///
 /// The step at which the kernel refuses.
 pub fn try_out() -> Result<bool, Refusal> {
-    let refused = |step| move |errno| Refusal { step, errno };
-    let hook = hook().ok_or(Refusal { step: Step::Types, errno: Errno(libc::ENOENT) })?;
-    let counter = counter().map_err(refused(Step::Map))?;
-    let program = load(&program(counter.as_raw_fd()), hook).map_err(refused(Step::Load))?;
-    let link = attach(&program).map_err(refused(Step::Attach))?;
+    let place = Place::lsm("syslog");
+    let kernel = kernel_types().ok_or_else(|| place.refused(Step::Types)(Errno(libc::ENOENT)))?;
+    let counter = counter().map_err(place.refused(Step::Map))?;
+    let link = place.attach(&kernel, &counter)?;
     // SAFETY: no pointers are passed.
     unsafe { libc::klogctl(SIZE_BUFFER, std::ptr::null_mut(), 0) };
     drop(link);
     Ok(count(&counter) > 0)
 }
 
-fn hook() -> Option<u32> {
+/// Where somebody else's are already, attaches a program for each of those that namespaces need and that are not
+/// loaded, both profiles', all at the same time, and detaches them. How many.
+///
+/// Not everywhere: the kernel waits a tenth of a second for each that is the last at its hook to go.
+///
+/// # Errors
+///
+/// The first hook that takes none.
+pub fn try_shared_hooks() -> Result<usize, Refusal> {
+    let any = Place::lsm("file_open");
+    let unknown = || any.refused(Step::Types)(Errno(libc::ENOENT));
+    let kernel = kernel_types().ok_or_else(unknown)?;
+    let mut places = missing_places().map_err(|_| unknown())?;
+    let taken = Taken::look();
+    places.retain(|place| taken.holds(&kernel, place));
+    let counter = counter().map_err(any.refused(Step::Map))?;
+    let attached: Vec<_> =
+        places.iter().map(|place| place.attach(&kernel, &counter)).collect::<Result<_, _>>()?;
+    Ok(attached.len())
+}
+
+/// The functions of the kernel that somebody is called at.
+struct Taken {
+    by_programs: HashSet<u32>,
+    /// `function (count) ...`, ftrace's documentation; empty where it is not to be seen.
+    by_tracing: String,
+}
+
+impl Taken {
+    fn look() -> Self {
+        let functions = LinkInfoIter::default().filter_map(|link| match link.info {
+            LinkTypeInfo::Tracing(tracing) => Some(tracing.target_btf_id),
+            _ => None,
+        });
+        Self {
+            by_programs: functions.collect(),
+            by_tracing: fs::read_to_string(TRACED).unwrap_or_default(),
+        }
+    }
+
+    fn holds(&self, kernel: &Btf<'_>, place: &Place) -> bool {
+        let traced = |line: &str| line.split(' ').next() == Some(&place.function);
+        let function = kernel.type_by_name::<types::Func<'_>>(place.function.as_str());
+        function.is_some_and(|found| self.by_programs.contains(&found.type_id().into()))
+            || self.by_tracing.lines().any(traced)
+    }
+}
+
+/// Where the programs of our set have to be attached yet.
+fn missing_places() -> Result<Vec<Place>, KernelError> {
+    let own = Set::own();
+    let mut sections = Vec::new();
+    if !own.is_loaded() {
+        sections.extend(programs::sections()?);
+    }
+    if !own.full_links().exists() {
+        sections.extend(full_programs::sections()?);
+    }
+    Ok(sections.iter().filter_map(|section| Place::of_section(section)).collect())
+}
+
+fn kernel_types() -> Option<Btf<'static>> {
     let before = libbpf_rs::set_print(None);
     let kernel = Btf::from_vmlinux().ok();
     libbpf_rs::set_print(before);
-    let kernel = kernel?;
-    let hook = kernel.type_by_name::<types::Func<'_>>(HOOK)?;
-    Some(hook.type_id().into())
+    kernel
 }
 
 /// Counts in the map's one value, and looks at the kernel's memory, which lockdown may forbid.
@@ -119,14 +237,14 @@ fn counter() -> Result<OwnedFd, Errno> {
     owned(unsafe { libbpf_sys::bpf_map_create(kind, NAME.as_ptr(), 4, 8, 1, std::ptr::null()) })
 }
 
-fn load(insns: &[bpf_insn], hook: u32) -> Result<OwnedFd, Errno> {
+fn load(insns: &[bpf_insn], place: &Place, function: u32) -> Result<OwnedFd, Errno> {
     let mut options = libbpf_sys::bpf_prog_load_opts {
         sz: size_of::<libbpf_sys::bpf_prog_load_opts>() as libbpf_sys::size_t,
-        expected_attach_type: libbpf_sys::BPF_LSM_MAC,
-        attach_btf_id: hook,
+        expected_attach_type: place.attach,
+        attach_btf_id: function,
         ..Default::default()
     };
-    let (kind, license) = (libbpf_sys::BPF_PROG_TYPE_LSM, c"GPL".as_ptr());
+    let (kind, license) = (place.kind, c"GPL".as_ptr());
     let (start, length) = (insns.as_ptr(), insns.len() as libbpf_sys::size_t);
     // SAFETY: the texts end with a NUL; instructions and options outlive the call.
     owned(unsafe {
@@ -146,4 +264,19 @@ fn count(counter: &OwnedFd) -> u64 {
     // SAFETY: key and value have the sizes that the map was made with.
     unsafe { libbpf_sys::bpf_map_lookup_elem(counter.as_raw_fd(), at, to) };
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_names_the_kernels_function() {
+        let function = |section| Place::of_section(section).map(|place| place.function);
+        assert_eq!(function("lsm/file_open").unwrap(), "bpf_lsm_file_open");
+        assert_eq!(function("lsm.s/inode_setattr").unwrap(), "bpf_lsm_inode_setattr");
+        assert_eq!(function("fentry/__x64_sys_personality").unwrap(), "__x64_sys_personality");
+        assert_eq!(function("tp_btf/task_newtask"), None);
+        assert_eq!(function("syscall"), None);
+    }
 }

@@ -90,6 +90,15 @@ fn share_maps(object: &mut OpenObject, own: &Set) -> Result<(), KernelError> {
     Ok(())
 }
 
+/// As [`programs::sections`].
+pub(crate) fn sections() -> Result<Vec<String>, KernelError> {
+    let mut storage = MaybeUninit::<OpenObject>::uninit();
+    let open = skeleton::FullSkelBuilder::default().open(&mut storage);
+    let mut open = open.map_err(KernelError::Refused)?;
+    leave_out(open.open_object_mut())?;
+    Ok(programs::sections_of(open.open_object()))
+}
+
 /// Programs whose hook the kernel lacks.
 pub(crate) fn leave_out(object: &mut OpenObject) -> Result<(), KernelError> {
     let btf = Btf::from_vmlinux().map_err(KernelError::Refused)?;

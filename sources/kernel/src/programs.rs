@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 use std::path::PathBuf;
 
+use libbpf_rs::ErrorKind;
 use libbpf_rs::MapCore;
 use libbpf_rs::Object;
 use libbpf_rs::OpenObject;
@@ -18,6 +19,7 @@ use libbpf_rs::skel::OpenSkel;
 use libbpf_rs::skel::Skel;
 use libbpf_rs::skel::SkelBuilder;
 
+use crate::attach;
 use crate::full_programs;
 use crate::lock::Locked;
 use crate::lockdown;
@@ -25,6 +27,7 @@ use crate::lockdown::LockdownError;
 use crate::making;
 use crate::neighbours::Neighbour;
 use crate::sets::Set;
+use crate::sys;
 use crate::sys::Errno;
 use crate::wire::SLOTS;
 
@@ -52,11 +55,14 @@ pub enum KernelError {
     /// bpffs is not mounted.
     #[error("bpffs is not mounted on {BPFFS}")]
     NoBpffs,
+    /// Only root may.
+    #[error("the kernel source needs root")]
+    NotRoot,
     /// The kernel refuses the programs.
-    #[error("the kernel refuses the BPF programs: {0}")]
+    #[error("the kernel refuses the BPF programs: {0:#}")]
     Refused(libbpf_rs::Error),
     /// A program cannot be attached.
-    #[error("the program {name} cannot be attached: {source}")]
+    #[error("the program {name} cannot be attached: {source:#}")]
     Attach {
         /// Its name.
         name: String,
@@ -64,7 +70,7 @@ pub enum KernelError {
         source: libbpf_rs::Error,
     },
     /// A pinned map cannot be opened.
-    #[error("the map {name} cannot be used: {source}")]
+    #[error("the map {name} cannot be used: {source:#}")]
     Map {
         /// Its name.
         name: String,
@@ -103,6 +109,10 @@ impl KernelError {
     /// What to do about it, where one sentence can say it for all machines.
     pub fn mend(&self) -> Option<&'static str> {
         match self {
+            Self::NotRoot => Some("run quixote as root, or with --source portable"),
+            Self::Attach { source, .. } if source.kind() == ErrorKind::TooBig => {
+                Some(attach::MEND_OF_FULL)
+            }
             Self::NotActive(_)
             | Self::NoBpffs
             | Self::Refused(_)
@@ -216,6 +226,9 @@ pub fn load() -> Result<(), KernelError> {
 
 /// Waits for the lock, where this program can load or use its programs at all.
 pub(crate) fn lock() -> Result<Locked, KernelError> {
+    if !sys::is_root() {
+        return Err(KernelError::NotRoot);
+    }
     active()?;
     if !is_bpffs() {
         return Err(KernelError::NoBpffs);
@@ -282,6 +295,20 @@ fn load_and_pin(locked: &Locked) -> Result<(), KernelError> {
     attach_all(skeleton.object_mut(), &own.set.links(), || {
         locked.neighbours().iter().try_for_each(|other| own.learn_of(other))
     })
+}
+
+/// The sections of the programs that are loaded on this kernel: they say where each is attached.
+pub(crate) fn sections() -> Result<Vec<String>, KernelError> {
+    let mut storage = MaybeUninit::<OpenObject>::uninit();
+    let mut open =
+        skeleton::MainSkelBuilder::default().open(&mut storage).map_err(KernelError::Refused)?;
+    choose_by_kernel(&mut open)?;
+    Ok(sections_of(open.open_object()))
+}
+
+pub(crate) fn sections_of(object: &OpenObject) -> Vec<String> {
+    let loaded = object.progs().filter(libbpf_rs::OpenProgramImpl::autoload);
+    loaded.map(|program| program.section().to_string_lossy().into_owned()).collect()
 }
 
 /// Hooks that a kernel does not have, or has with other arguments.

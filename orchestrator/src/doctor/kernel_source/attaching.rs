@@ -30,12 +30,22 @@ pub(super) fn examine(distribution: Distribution) -> Check {
             "ours are loaded, under quixote's own lockdown: none can be added before the next boot",
         );
     }
-    let tried = attach::try_out();
+    let tried = attach::try_out()
+        .and_then(|called| if called { attach::try_shared_hooks().map(Some) } else { Ok(None) });
     let facts = Facts::gather();
     let (found, mend) = match tried {
-        Ok(true) => return good(NAME, "loaded, attached, called by the kernel, and detached"),
-        Ok(false) => not_called(&facts, distribution),
-        Err(refusal) => why(refusal, &facts, distribution),
+        Ok(Some(shared)) => {
+            let also = match shared {
+                0 => String::new(),
+                _ => format!("; so were {shared} more where others' programs are"),
+            };
+            return good(
+                NAME,
+                format!("loaded, attached, called by the kernel, and detached{also}"),
+            );
+        }
+        Ok(None) => not_called(&facts, distribution),
+        Err(refusal) => why(&refusal, &facts, distribution),
     };
     bad(NAME, Health::Limited, &found, &mend)
 }
@@ -82,7 +92,7 @@ fn not_called(facts: &Facts, distribution: Distribution) -> (String, String) {
 }
 
 /// What was found, and what to do about it.
-fn why(refusal: Refusal, facts: &Facts, distribution: Distribution) -> (String, String) {
+fn why(refusal: &Refusal, facts: &Facts, distribution: Distribution) -> (String, String) {
     const TOO_BIG: i32 = rustix::io::Errno::TOOBIG.raw_os_error();
     const BUSY: i32 = rustix::io::Errno::BUSY.raw_os_error();
     const PERM: i32 = rustix::io::Errno::PERM.raw_os_error();
@@ -91,7 +101,7 @@ fn why(refusal: Refusal, facts: &Facts, distribution: Distribution) -> (String, 
     const NOSYS: i32 = rustix::io::Errno::NOSYS.raw_os_error();
     const OPNOTSUPP: i32 = rustix::io::Errno::OPNOTSUPP.raw_os_error();
     const NOMEM: i32 = rustix::io::Errno::NOMEM.raw_os_error();
-    let Refusal { step, errno: Errno(number) } = refusal;
+    let &Refusal { step, errno: Errno(number), .. } = refusal;
     let told = told(refusal);
     let say = |what: &str, mend: &str| (format!("{told}: {what}"), mend.to_owned());
     match (step, number) {
@@ -107,10 +117,9 @@ fn why(refusal: Refusal, facts: &Facts, distribution: Distribution) -> (String, 
             say("the kernel does not know programs of this kind", distribution.kernel())
         }
         (_, NOSYS) => say("the kernel has no bpf(2)", distribution.kernel()),
-        (Step::Attach, TOO_BIG) => say(
-            "the hook has as many programs as it can hold (38)",
-            "see whose they are (bpftool link list), and end some",
-        ),
+        (Step::Attach, TOO_BIG) => {
+            say("the hook has as many programs as it can hold", attach::MEND_OF_FULL)
+        }
         (Step::Attach, BUSY) => say(
             "something else holds the hook's function",
             "see what: bpftool link list; /sys/kernel/tracing/enabled_functions; a live patch \
@@ -129,14 +138,14 @@ fn why(refusal: Refusal, facts: &Facts, distribution: Distribution) -> (String, 
     }
 }
 
-fn told(refusal: Refusal) -> String {
-    let step = match refusal.step {
-        Step::Types => "looking the hook up",
-        Step::Map => "making a map",
-        Step::Load => "loading",
-        Step::Attach => "attaching",
-    };
-    format!("{step} fails ({})", refusal.errno)
+fn told(refusal: &Refusal) -> String {
+    let Refusal { function, step, errno } = refusal;
+    match step {
+        Step::Types => format!("looking {function} up fails ({errno})"),
+        Step::Map => format!("making a map fails ({errno})"),
+        Step::Load => format!("loading a program for {function} fails ({errno})"),
+        Step::Attach => format!("attaching to {function} fails ({errno})"),
+    }
 }
 
 fn not_permitted(told: &str, facts: &Facts, distribution: Distribution) -> (String, String) {
@@ -194,7 +203,8 @@ mod tests {
     }
 
     fn mend_of(step: Step, errno: i32, facts: &Facts) -> String {
-        let (found, mend) = why(Refusal { step, errno: Errno(errno) }, facts, Distribution::Debian);
+        let refusal = Refusal { function: "bpf_lsm_syslog".into(), step, errno: Errno(errno) };
+        let (found, mend) = why(&refusal, facts, Distribution::Debian);
         assert!(!found.is_empty() && !mend.is_empty());
         mend
     }
