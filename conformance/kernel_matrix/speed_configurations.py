@@ -1,6 +1,8 @@
 """What `speed.py` compares. Each shows, before it is measured, that it does what its name says."""
 
 import json
+import subprocess
+import time
 
 import speed_apparmor
 import speed_tomoyo
@@ -9,6 +11,7 @@ from speed_ima import Ima
 from speed_stage import Failed
 
 QUIET = ("--runs", "1", "--accept-rules", "none")
+DETACHING_POLLS, DETACHING_POLL_S = 300, 1.0
 NO_COUNTS = {"events": 0, "cached": 0, "decided": 0, "lost": 0}
 
 
@@ -39,6 +42,7 @@ class Unloaded(Bare):
     def prepare(self):
         self.stage.call([self.stage.quixote, "kernel", "unload"])
         self.stage.digests_known = False
+        wait_until_detached()
 
 
 class Attached(Bare):
@@ -177,6 +181,16 @@ KINDS = {
     "tomoyo": lambda stage: Peer(stage, speed_tomoyo.Domains()),
     "ima": Measured,
 }
+
+
+def wait_until_detached():
+    """The kernel detaches programs that nobody has any more one after another, and goes on to call them."""
+    for _ in range(DETACHING_POLLS):
+        listed = subprocess.run(["bpftool", "--json", "prog", "list"], capture_output=True, text=True, check=True)
+        if not any(program["type"] == "lsm" for program in json.loads(listed.stdout)):
+            return
+        time.sleep(DETACHING_POLL_S)
+    raise Failed("programs stay attached after they were unloaded")
 
 
 def figures(counts):

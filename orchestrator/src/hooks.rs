@@ -6,6 +6,7 @@
 
 use tsem::Mode;
 use tsem::Profile;
+use tsem::Rules;
 
 use crate::kernel;
 use crate::source::Source;
@@ -68,18 +69,18 @@ pub(crate) fn in_the_way(
 
 /// What to know of a run before relying on it.
 pub(crate) fn notes(workload: &Workload, missing: &[String]) -> Vec<String> {
-    notes_of(workload.source, workload.rules.profile, &workload.hooks.unlearned, missing)
+    notes_of(workload.source, &workload.rules, &workload.hooks.unlearned, missing)
 }
 
 /// The same, of a model that was learned without these hooks.
 pub(crate) fn notes_of(
     source: Source,
-    profile: Profile,
+    rules: &Rules,
     unlearned: &[String],
     missing: &[String],
 ) -> Vec<String> {
-    let caution = source.caution().map(Into::into);
-    let unlearned: &[String] = if is_full(source, profile) { unlearned } else { &[] };
+    let caution = source.caution(rules).map(Into::into);
+    let unlearned: &[String] = if is_full(source, rules.profile) { unlearned } else { &[] };
     caution.into_iter().chain(notes_of_hooks(missing, unlearned)).collect()
 }
 
@@ -100,6 +101,7 @@ fn without(names: &[String], others: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tsem::AddressRule;
 
     fn names(text: &str) -> Vec<String> {
         text.split_whitespace().map(Into::into).collect()
@@ -107,6 +109,18 @@ mod tests {
 
     fn hooks(unlearned: &str, may_be_missing: bool) -> Hooks {
         Hooks { unlearned: names(unlearned), may_be_missing }
+    }
+
+    #[test]
+    fn only_rules_have_to_be_cautioned_about() {
+        let exact = Rules::default();
+        let ruled = Rules {
+            addresses: vec![AddressRule { network: vec![127, 0, 0, 1], prefix: 32, port: None }],
+            ..Rules::default()
+        };
+        assert!(notes_of(Source::Kernel, &exact, &[], &[]).is_empty());
+        assert!(notes_of(Source::Kernel, &ruled, &[], &[])[0].contains("cannot wait"));
+        assert!(notes_of(Source::Portable, &ruled, &[], &[]).is_empty());
     }
 
     #[test]

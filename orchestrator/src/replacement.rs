@@ -303,9 +303,12 @@ impl Replacing {
         let (serial, coefficients) = (new.header().serial, new.len());
         record.model = Some(after.path.clone());
         record.replaced.push(Replacement { serial, when: now(), coefficients: new.len() as u64 });
-        let profile = new.rules().profile;
-        record.notes =
-            hooks::notes_of(self.terms.source, profile, &hooks.unlearned, &record.missing_hooks);
+        record.notes = hooks::notes_of(
+            self.terms.source,
+            new.rules(),
+            &hooks.unlearned,
+            &record.missing_hooks,
+        );
         Replaced {
             name: record.name.clone(),
             serial_before: old.header().serial,

@@ -10,6 +10,7 @@ use tsem::Digest;
 use tsem::EventKind;
 use tsem::Mode;
 use tsem::Profile;
+use tsem::Rules;
 
 use crate::agent::NamespaceAgent;
 use crate::kernel::KernelError;
@@ -38,10 +39,11 @@ impl Source {
         }
     }
 
-    /// What a user must know of it before relying on it.
-    pub const fn caution(self) -> Option<&'static str> {
+    /// What a user must know of it before relying on it with these rules.
+    pub(crate) fn caution(self, rules: &Rules) -> Option<&'static str> {
         match self {
             Self::Portable => None,
+            Self::Kernel if is_exact(rules) => None,
             Self::Kernel => Some(
                 "the kernel source decides events whose hooks cannot wait by the model's \
                  coefficients alone: what only a rule allows is denied there, and counted as lost, \
@@ -81,6 +83,11 @@ impl Source {
             }
         }
     }
+}
+
+/// Whether rules let nothing through that has another coefficient than what was seen.
+fn is_exact(rules: &Rules) -> bool {
+    rules.names.is_empty() && rules.addresses.is_empty() && rules.references.is_empty()
 }
 
 /// Why the programs are neither loaded nor can be.

@@ -231,6 +231,13 @@ impl Server {
         self.agent.lost(Some(process), Loss::Unreadable);
     }
 
+    /// An event of which nobody knows what it is: refused where the mode refuses.
+    fn unjudged(&self, process: ProcessId, event: &str, why: &str) {
+        let denied = self.mode == Mode::Enforcing;
+        tracing::warn!(target: "audit", event, why, denied, "an event is lost");
+        self.agent.lost(Some(process), Loss::Unreadable);
+    }
+
     fn take(&self, octets: &[u8]) {
         let Some(message) = Message::read(octets) else {
             tracing::error!(target: "dev", "the programs sent no message");
@@ -245,7 +252,7 @@ impl Server {
             MessageType::Committed => self.agent.exec_settled(process, ExecOutcome::Committed),
             MessageType::Failed => self.agent.exec_settled(process, ExecOutcome::Failed),
             MessageType::Lost => {
-                self.lost(
+                self.unjudged(
                     process,
                     describe::kind_name(&message),
                     "the kernel could not describe it",
@@ -268,7 +275,7 @@ impl Server {
             Err(error) => {
                 tracing::error!(target: "dev", ?error, "the kernel sent no event");
                 let process = ProcessId(message.process);
-                self.lost(process, describe::kind_name(message), "it cannot be read");
+                self.unjudged(process, describe::kind_name(message), "it cannot be read");
                 return None;
             }
         };
@@ -277,7 +284,7 @@ impl Server {
             self.lost(event.process, name, "kernel and core differ about its coefficient");
         }
         if message.flags & wire::WANTS_DIGEST != 0 && !self.fill_digest(&mut event, message) {
-            self.lost(event.process, name, "its file has no digest");
+            self.unjudged(event.process, name, "its file has no digest");
             return None;
         }
         if message.flags & wire::NAMES_SOURCE != 0 {

@@ -14,7 +14,7 @@ int BPF_PROG(reach_map, struct bpf_map *map)
 {
 	__u32 id = BPF_CORE_READ(map, id);
 
-	if (!bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0))
+	if (!own_entry())
 		return 0;
 	return bpf_map_lookup_elem(&own_maps, &id) ? -EPERM : 0;
 }

@@ -40,7 +40,7 @@ static __always_inline int enter(struct actor *a, struct task *task)
 /* The acting task's entry; 0 for a task outside every namespace. */
 static __always_inline int begin(struct actor *a)
 {
-	struct task *task = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+	struct task *task = own_entry();
 
 	return task ? enter(a, task) : 0;
 }

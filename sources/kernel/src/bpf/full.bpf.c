@@ -25,7 +25,7 @@
 /* What happens while one of our programs reads a file is not the task's act. */
 static __always_inline int begin_full(struct actor *a)
 {
-	struct task *task = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+	struct task *task = own_entry();
 	int begun;
 
 	if (!task || !(task->flags & TASK_FULL))

@@ -39,7 +39,7 @@ int BPF_PROG(unshare_namespaces, const struct cred *cred, void *user_ns, int cap
 
 	if (capability != CAP_SYS_ADMIN)
 		return 0;
-	if (!bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0) || !is_in_call(UNSHARE))
+	if (!own_entry() || !is_in_call(UNSHARE))
 		return 0;
 	kinds = call_argument(0) & KINDS_OF_NAMESPACES;
 	return kinds ? judge_namespaces(kinds) : 0;

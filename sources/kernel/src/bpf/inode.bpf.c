@@ -30,7 +30,7 @@
 
 static __always_inline void stash(__u32 kind, const struct path *dir)
 {
-	struct task *task = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+	struct task *task = own_entry();
 
 	if (!task)
 		return;
@@ -64,7 +64,7 @@ SEC("lsm/path_rename")
 int BPF_PROG(path_rename, const struct path *from, struct dentry *old, const struct path *to,
 	     struct dentry *new, unsigned int flags)
 {
-	struct task *task = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+	struct task *task = own_entry();
 
 	if (!task)
 		return 0;
@@ -98,7 +98,7 @@ int BPF_PROG(path_truncate, const struct path *path)
 SEC("?lsm/file_truncate")
 int BPF_PROG(file_truncate, struct file *file)
 {
-	struct task *task = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+	struct task *task = own_entry();
 
 	if (!task)
 		return 0;

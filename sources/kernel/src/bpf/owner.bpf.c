@@ -59,7 +59,7 @@ static __always_inline int judge_number(int number)
 
 static __always_inline int is_outside_all(void)
 {
-	return !bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+	return !own_entry();
 }
 
 SEC("lsm/file_fcntl")

@@ -169,20 +169,23 @@ int BPF_PROG(socket_accept, struct socket *sock, struct socket *newsock)
 	DECIDE_SLEEPING(SOCKET_ACCEPT);
 }
 
-/* A message to no address goes where a connection was judged. */
+/* A message to no address goes where a connection was judged: no event, and a server's every answer is one. */
 SEC("lsm.s/socket_sendmsg")
 int BPF_PROG(socket_sendmsg, struct socket *sock, struct msghdr *msg, int size)
 {
+	void *name = msg->msg_name;
+	int length = msg->msg_namelen;
+	struct task *task;
 	struct sock *sk;
-	void *name;
-	int length;
 
-	BEGIN(SOCKET_SENDMSG);
-	name = BPF_CORE_READ(msg, msg_name);
-	length = BPF_CORE_READ(msg, msg_namelen);
-	sends_to_address(a.task, name && length > 0);
-	if (!name || length <= 0)
+	if (!name || length <= 0) {
+		task = own_entry();
+		if (task && (task->flags & TASK_SENDS_TO_ADDRESS))
+			sends_to_address(task, 0);
 		return 0;
+	}
+	BEGIN(SOCKET_SENDMSG);
+	sends_to_address(a.task, 1);
 	sk = BPF_CORE_READ(sock, sk);
 	put_socket(a.s, sk);
 	put_destination(a.s, sk, name, length);

@@ -95,7 +95,7 @@ int BPF_PROG(sched_process_exit, struct task_struct *ended)
 {
 	struct task_struct *current = bpf_get_current_task_btf();
 	int last = BPF_CORE_READ(current, signal, live.counter) == 0;
-	struct task *task = bpf_task_storage_get(&tasks, current, 0, 0);
+	struct task *task = own_entry();
 	struct scratch *s;
 	struct namespace *ns;
 	__u32 slot;
