@@ -260,12 +260,15 @@ fn kernel_source() -> Part {
     let locked = "cargo xtask vm --timeout 300 --kernel 6.12 --append lockdown=confidentiality -- \
                   sh conformance/kernel_refused.sh target/debug/quixote";
     let full = "cargo xtask vm --timeout 300 --kernel 6.12 -- sh conformance/kernel_refused.sh target/debug/quixote";
+    let preempted = "cargo xtask vm --timeout 300 --kernel 6.1 --append preempt=full -- sh conformance/kernel_refused.sh \
+                     target/debug/quixote";
     let refused = |command, why| [words(command), vec![why]].concat();
     let steps = vec![
         words(everywhere),
         words(with_models),
         refused(inactive, "bpf is not in the LSM list"),
         refused(locked, "confidentiality: BPF may not read the kernel"),
+        refused(preempted, "preempted everywhere"),
         refused(full, "attaching to bpf_lsm_file_open .*as many programs as it can hold"),
     ];
     Part {

@@ -24,7 +24,8 @@ pub(super) fn examine() -> Vec<Check> {
     let distribution = Distribution::of(&read("/etc/os-release").unwrap_or_default());
     let by_looking = [bpf_lsm(distribution), types(distribution), lockdown(), compiler(), bpffs()];
     #[cfg(feature = "kernel")]
-    return [&by_looking[..], &[attaching::examine(distribution)]].concat();
+    return [&by_looking[..], &[preemption(distribution), attaching::examine(distribution)]]
+        .concat();
     #[cfg(not(feature = "kernel"))]
     by_looking.into()
 }
@@ -164,6 +165,20 @@ fn compiler() -> Check {
         // Not shown outside the first network namespace, and where it is always on.
         None => good(NAME, "not to be seen here"),
     }
+}
+
+#[cfg(feature = "kernel")]
+fn preemption(distribution: Distribution) -> Check {
+    const NAME: &str = "kernel source: preemption";
+    if !kernel_source::preemption::loses_tasks() {
+        return good(NAME, "a task's memory is always found");
+    }
+    let found = "preempted everywhere, and older than 6.3: tasks may pass for others";
+    let mend = format!(
+        "boot Linux 6.3 or newer, or {}",
+        distribution.add_to_command_line("preempt=voluntary")
+    );
+    bad(NAME, Health::Limited, found, &mend)
 }
 
 fn bpffs() -> Check {

@@ -25,6 +25,7 @@ mod model;
 mod mount_source;
 mod namespace;
 mod neighbours;
+pub mod preemption;
 pub mod programs;
 mod serve;
 mod sets;

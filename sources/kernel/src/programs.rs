@@ -26,6 +26,7 @@ use crate::lockdown;
 use crate::lockdown::LockdownError;
 use crate::making;
 use crate::neighbours::Neighbour;
+use crate::preemption;
 use crate::sets::Set;
 use crate::sys;
 use crate::sys::Errno;
@@ -52,6 +53,11 @@ pub enum KernelError {
     /// `bpf` is not among the active security modules.
     #[error("BPF LSM is not active: the kernel's security modules are {0:?}")]
     NotActive(String),
+    /// Tasks of a namespace may pass for others on this kernel.
+    #[error(
+        "on this kernel, older than 6.3 and preempted everywhere, tasks of a namespace may pass for others"
+    )]
+    Preempted,
     /// bpffs is not mounted.
     #[error("bpffs is not mounted on {BPFFS}")]
     NoBpffs,
@@ -114,6 +120,7 @@ impl KernelError {
                 Some(attach::MEND_OF_FULL)
             }
             Self::NotActive(_)
+            | Self::Preempted
             | Self::NoBpffs
             | Self::Refused(_)
             | Self::Attach { .. }
@@ -230,6 +237,9 @@ pub(crate) fn lock() -> Result<Locked, KernelError> {
         return Err(KernelError::NotRoot);
     }
     active()?;
+    if preemption::loses_tasks() {
+        return Err(KernelError::Preempted);
+    }
     if !is_bpffs() {
         return Err(KernelError::NoBpffs);
     }
