@@ -262,10 +262,16 @@ fn kernel_source() -> Part {
     let full = "cargo xtask vm --timeout 300 --kernel 6.12 -- sh conformance/kernel_refused.sh target/debug/quixote";
     let preempted = "cargo xtask vm --timeout 300 --kernel 6.1 --append preempt=full -- sh conformance/kernel_refused.sh \
                      target/debug/quixote";
+    let build = "sh conformance/kernel_matrix/build.sh target/xtask/kernel_matrix";
+    // One processor for the same reason as in kernel-matrix.
+    let losses = "cargo xtask vm --cpus 1 --timeout 600 --kernel 6.12 -- /usr/bin/python3 conformance/run_kernel_lives.py \
+                  target/xtask/kernel_matrix/storm --quixote target/debug/quixote --only losses --only overflow";
     let refused = |command, why| [words(command), vec![why]].concat();
     let steps = vec![
         words(everywhere),
         words(with_models),
+        words(build),
+        words(losses),
         refused(inactive, "bpf is not in the LSM list"),
         refused(locked, "confidentiality: BPF may not read the kernel"),
         refused(preempted, "preempted everywhere"),
@@ -277,7 +283,8 @@ fn kernel_source() -> Part {
                 enforced in the kernel, and cannot reach its orchestrator or the programs; what the model knows goes on without the \
                 orchestrator, names that only a rule allows are made, a model is replaced while its \
                 workload runs, a name that no event holds is taken for no other, \
-                an answer that nobody took for none, and a file that gets another name for another; where the kernel has no \
+                an answer that nobody took for none, and a file that gets another name for another; what is lost under load is \
+                counted to the last event; where the kernel has no \
                 such programs, or others hold a hook of theirs, why and the mend are told",
         limit: Duration::from_secs(1800),
         required: true,

@@ -122,6 +122,19 @@ const LONG: &[Long] = &[
         ],
     },
     Long {
+        name: "kernel-lives",
+        about: "losses under load are counted; killed orchestrators, ten namespaces at once and 1,000 in a row leave nothing behind",
+        why: MANY_MINUTES,
+        limit_minutes: 180,
+        needs: &[Need::Root],
+        steps: &[
+            QUIXOTE,
+            TRIGGERS,
+            "cargo xtask vm --timeout 5000 --kernel 6.1 --kernel 6.12 -- /usr/bin/python3 \
+             conformance/run_kernel_lives.py target/xtask/kernel_matrix/storm --row 1000",
+        ],
+    },
+    Long {
         name: "kernel-files",
         about: "digests on overlays, tmpfs, bind mounts, in memory, without a name: every change between two uses is denied",
         why: MANY_MINUTES,
