@@ -63,7 +63,9 @@ def main():
         links = [attach(pin) for pin in pins.iterdir()]
     finally:
         shutil.rmtree(pins, ignore_errors=True)
-    print("held" if len(links) == count else f"{len(links)} of {count}", flush=True)
+    if len(links) != count:
+        raise SystemExit(f"bpftool loaded {len(links)} programs of {count}")
+    print("held", flush=True)
     sys.stdin.read()
 
 

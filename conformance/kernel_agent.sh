@@ -56,6 +56,15 @@ finishes() {
 	return 1
 }
 
+# Whether process $1 comes to its end, and is waited for or not.
+ends() {
+	for _ in $(seq 300); do
+		grep -q '^State:.[^Z]' "/proc/$1/status" 2> /dev/null || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
 "$quixote" kernel load
 (sleep 1; echo word > begin) &
 "$quixote" learn --quiet --source kernel --runs 1 --accept-rules none -o agent.model -- "$folder/bin/sh" workload 2> learn.log ||
@@ -131,12 +140,31 @@ begin_guarded
 kill -STOP $guardian
 kill -KILL $orchestrator
 go
-for _ in $(seq 300); do
-	! grep -q '^State:.Z' /proc/$first/status || break
+ends "$first" || fail "the workload lives on: $(cat /proc/"$first"/status)"
+! [ -e finished ] || fail "the workload went on"
+kill -CONT $guardian
+wait $guardian || true
+
+# Also who only goes on sending over what is connected, which is no event.
+"$quixote" learn --quiet --source kernel --on-crash kill --name talking -o talking.model -- /usr/bin/python3 -c '
+import os, socket, time
+one, other = socket.socketpair()
+one.send(b"x")
+print(os.getpid(), file=open("talking.new", "w"), flush=True)
+os.rename("talking.new", "talking")
+while other.recv(1):
+    time.sleep(0.1)
+    one.send(b"x")' 2> run.log &
+guardian=$!
+for _ in $(seq 600); do
+	[ ! -e talking ] || break
 	sleep 0.1
 done
-! [ -e finished ] || fail "the workload went on"
-grep -q '^State:.Z' /proc/$first/status || fail "the workload lives on: $(cat /proc/$first/status)"
+orchestrator=$(pgrep -P $guardian)
+kill -STOP $guardian
+kill -0 "$(cat talking)"
+kill -KILL "$orchestrator"
+ends "$(cat talking)" || fail "who sends lives on: $(cat /proc/"$(cat talking)"/status)"
 kill -CONT $guardian
 wait $guardian || true
 

@@ -6,8 +6,8 @@
 #     cargo xtask vm -- sh conformance/kernel_refused.sh target/release/quixote 'attaching to bpf_lsm_file_open .*as many programs as it can hold'
 #     cargo xtask vm --kernel 6.1 --append preempt=full -- sh conformance/kernel_refused.sh target/release/quixote 'preempted everywhere'
 #
-# $2: what `doctor` has to say of the kernel as it was booted; of the last one when others' programs hold that hook. Then
-# of the same kernel without its types.
+# $2: what `doctor` has to say of the kernel as it was booted, or, of a full hook, when others' programs hold it. Then of
+# the same kernel without its types.
 set -eu
 program=${1-}
 expected=$2
@@ -46,8 +46,9 @@ hold() {
 	/usr/bin/python3 "$checkout/conformance/hold_hook.py" file_open "$1" < hold > held.log 2>&1 &
 	holder=$!
 	exec 9> hold
-	for _ in $(seq 100); do
+	for _ in $(seq 300); do
 		! grep -qx held held.log || return 0
+		kill -0 "$holder" || break
 		sleep 0.2
 	done
 	fail "the hook is not held: $(cat held.log)"
@@ -55,7 +56,7 @@ hold() {
 
 let_go() {
 	exec 9>&-
-	wait "$holder"
+	wait "$holder" || fail "what held the hook failed: $(cat held.log)"
 }
 
 case $expected in

@@ -12,6 +12,8 @@ from speed_stage import Failed
 
 QUIET = ("--runs", "1", "--accept-rules", "none")
 DETACHING_POLLS, DETACHING_POLL_S = 300, 1.0
+# Nobody else in the guest has any.
+ATTACHED_KINDS = ("lsm", "tracing")
 NO_COUNTS = {"events": 0, "cached": 0, "decided": 0, "lost": 0}
 
 
@@ -187,7 +189,7 @@ def wait_until_detached():
     """The kernel detaches programs that nobody has any more one after another, and goes on to call them."""
     for _ in range(DETACHING_POLLS):
         listed = subprocess.run(["bpftool", "--json", "prog", "list"], capture_output=True, text=True, check=True)
-        if not any(program["type"] == "lsm" for program in json.loads(listed.stdout)):
+        if not any(program["type"] in ATTACHED_KINDS for program in json.loads(listed.stdout)):
             return
         time.sleep(DETACHING_POLL_S)
     raise Failed("programs stay attached after they were unloaded")

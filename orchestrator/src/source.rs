@@ -40,7 +40,7 @@ impl Source {
     }
 
     /// What a user must know of it before relying on it with these rules.
-    pub(crate) fn caution(self, rules: &Rules) -> Option<&'static str> {
+    pub fn caution(self, rules: &Rules) -> Option<&'static str> {
         match self {
             Self::Portable => None,
             Self::Kernel if is_exact(rules) => None,

@@ -56,7 +56,8 @@ pub(crate) fn run(arguments: &LearnArguments) -> Outcome<Status> {
         lesson.choose_profile(profile.into()).or_fail("")?;
     }
     let vouching = Vouching::of(arguments, lesson.rules())?;
-    let finished = run_all(arguments, &name, &mut lesson, &vouching)?;
+    let source = arguments.run.source.source_for(lesson.rules().profile);
+    let finished = run_all(arguments, &name, source, &mut lesson, &vouching)?;
     let rules_of_runs = lesson.rules().clone();
     let learned = conclude(arguments, &mut lesson, &vouching)?;
     let mut summary = Summary::of(&finished.record);
@@ -65,6 +66,9 @@ pub(crate) fn run(arguments: &LearnArguments) -> Outcome<Status> {
         let note =
             "this state is the last run's by itself, before the new rules; the model has its own";
         summary.notes.push(note.into());
+        // Of the new rules as well; of those of the runs it is said already.
+        let caution = source.caution(learned.model.rules()).map(String::from);
+        summary.notes.extend(caution.filter(|caution| !summary.notes.contains(caution)));
     }
     if !arguments.run.json {
         output::note(&learned.to_text());
@@ -90,10 +94,10 @@ fn given_rules(arguments: &LearnArguments) -> Outcome<Rules> {
 fn run_all(
     arguments: &LearnArguments,
     name: &str,
+    source: Source,
     lesson: &mut Lesson,
     vouching: &Vouching,
 ) -> Outcome<Finished> {
-    let source = arguments.run.source.source_for(lesson.rules().profile);
     let mut last = None;
     for number in 1..=arguments.runs {
         if arguments.runs > 1 && !arguments.run.quiet {

@@ -2,7 +2,7 @@
 //!
 //! Configured is not active, and active is not attachable: so a program of a few instructions is
 //! loaded at the hook of syslog(2), attached, called by a call of our own, and detached. It counts its
-//! calls and changes nothing. Then some like it where others' programs are, since a hook can be full that
+//! calls and changes nothing. Then some like it where programs are already, since a hook can be full that
 //! another is not. Each step tells the kernel's own error number.
 #![allow(unsafe_code, reason = "raw calls of libbpf: its safe layer keeps no error numbers")]
 
@@ -120,25 +120,48 @@ pub fn try_out() -> Result<bool, Refusal> {
     Ok(count(&counter) > 0)
 }
 
-/// Where somebody else's are already, attaches a program for each of those that namespaces need and that are not
-/// loaded, both profiles', all at the same time, and detaches them. How many.
+/// What of our programs has to find a place at a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What every namespace needs.
+    Core,
+    /// What those of the profile `full` need besides.
+    Full,
+}
+
+/// Hooks where programs are attached already, and those of a part that are not loaded have to find a place.
 ///
-/// Not everywhere: the kernel waits a tenth of a second for each that is the last at its hook to go.
-///
-/// # Errors
-///
-/// The first hook that takes none.
-pub fn try_shared_hooks() -> Result<usize, Refusal> {
-    let any = Place::lsm("file_open");
-    let unknown = || any.refused(Step::Types)(Errno(libc::ENOENT));
-    let kernel = kernel_types().ok_or_else(unknown)?;
-    let mut places = missing_places().map_err(|_| unknown())?;
-    let taken = Taken::look();
-    places.retain(|place| taken.holds(&kernel, place));
-    let counter = counter().map_err(any.refused(Step::Map))?;
-    let attached: Vec<_> =
-        places.iter().map(|place| place.attach(&kernel, &counter)).collect::<Result<_, _>>()?;
-    Ok(attached.len())
+/// Not all hooks: the kernel waits a tenth of a second for each program that is the last at its hook to go.
+pub struct SharedHooks {
+    places: Vec<Place>,
+    kernel: Btf<'static>,
+}
+
+impl SharedHooks {
+    /// Those of a part.
+    ///
+    /// # Errors
+    ///
+    /// Our programs or the kernel's types cannot be looked at.
+    pub fn of(part: Part) -> Result<Self, KernelError> {
+        let mut places = missing_places(part)?;
+        let kernel = Btf::from_vmlinux().map_err(KernelError::Refused)?;
+        let taken = Taken::look();
+        places.retain(|place| taken.holds(&kernel, place));
+        Ok(Self { places, kernel })
+    }
+
+    /// Attaches a program for each of ours, all at the same time, and detaches them. How many.
+    ///
+    /// # Errors
+    ///
+    /// The first hook that takes none.
+    pub fn try_out(&self) -> Result<usize, Refusal> {
+        let Some(first) = self.places.first() else { return Ok(0) };
+        let counter = counter().map_err(first.refused(Step::Map))?;
+        let attached = self.places.iter().map(|place| place.attach(&self.kernel, &counter));
+        Ok(attached.collect::<Result<Vec<_>, _>>()?.len())
+    }
 }
 
 /// The functions of the kernel that somebody is called at.
@@ -169,15 +192,13 @@ impl Taken {
 }
 
 /// Where the programs of our set have to be attached yet.
-fn missing_places() -> Result<Vec<Place>, KernelError> {
+fn missing_places(part: Part) -> Result<Vec<Place>, KernelError> {
     let own = Set::own();
-    let mut sections = Vec::new();
-    if !own.is_loaded() {
-        sections.extend(programs::sections()?);
-    }
-    if !own.full_links().exists() {
-        sections.extend(full_programs::sections()?);
-    }
+    let sections = match part {
+        Part::Core if !own.is_loaded() => programs::sections()?,
+        Part::Full if !own.full_links().exists() => full_programs::sections()?,
+        _ => Vec::new(),
+    };
     Ok(sections.iter().filter_map(|section| Place::of_section(section)).collect())
 }
 

@@ -68,11 +68,9 @@ pub(crate) fn load_under(locked: &mut Locked) -> Result<(), KernelError> {
     if lockdown::is_on() {
         return Err(LockdownError::FullNotLoaded.into());
     }
-    let mut storage = MaybeUninit::<OpenObject>::uninit();
-    let open = skeleton::FullSkelBuilder::default().open(&mut storage);
-    let mut open = open.map_err(KernelError::Refused)?;
+    let mut storage = MaybeUninit::uninit();
+    let mut open = opened(&mut storage)?;
     share_maps(open.open_object_mut(), &own)?;
-    leave_out(open.open_object_mut())?;
     making::make_maps(open.open_object(), locked)?;
     let mut skeleton = open.load().map_err(KernelError::Refused)?;
     programs::attach_all(skeleton.object_mut(), &own.full_links(), || Ok(()))
@@ -90,12 +88,19 @@ fn share_maps(object: &mut OpenObject, own: &Set) -> Result<(), KernelError> {
     Ok(())
 }
 
-/// As [`programs::sections`].
-pub(crate) fn sections() -> Result<Vec<String>, KernelError> {
-    let mut storage = MaybeUninit::<OpenObject>::uninit();
-    let open = skeleton::FullSkelBuilder::default().open(&mut storage);
+fn opened(
+    storage: &mut MaybeUninit<OpenObject>,
+) -> Result<skeleton::OpenFullSkel<'_>, KernelError> {
+    let open = skeleton::FullSkelBuilder::default().open(storage);
     let mut open = open.map_err(KernelError::Refused)?;
     leave_out(open.open_object_mut())?;
+    Ok(open)
+}
+
+/// As [`programs::sections`].
+pub(crate) fn sections() -> Result<Vec<String>, KernelError> {
+    let mut storage = MaybeUninit::uninit();
+    let open = opened(&mut storage)?;
     Ok(programs::sections_of(open.open_object()))
 }
 

@@ -115,7 +115,7 @@ impl KernelError {
     /// What to do about it, where one sentence can say it for all machines.
     pub fn mend(&self) -> Option<&'static str> {
         match self {
-            Self::NotRoot => Some("run quixote as root, or with --source portable"),
+            Self::NotRoot => Some("run quixote as root; the portable source needs no privileges"),
             Self::Attach { source, .. } if source.kind() == ErrorKind::TooBig => {
                 Some(attach::MEND_OF_FULL)
             }
@@ -293,10 +293,8 @@ fn is_bpffs() -> bool {
 
 fn load_and_pin(locked: &Locked) -> Result<(), KernelError> {
     let own = Set::own();
-    let mut storage = MaybeUninit::<OpenObject>::uninit();
-    let mut open =
-        skeleton::MainSkelBuilder::default().open(&mut storage).map_err(KernelError::Refused)?;
-    choose_by_kernel(&mut open)?;
+    let mut storage = MaybeUninit::uninit();
+    let open = opened(&mut storage)?;
     let ids = making::make_maps(open.open_object(), locked)?;
     let mut skeleton = open.load().map_err(KernelError::Refused)?;
     pin_maps(skeleton.object_mut(), &own.maps())?;
@@ -307,12 +305,19 @@ fn load_and_pin(locked: &Locked) -> Result<(), KernelError> {
     })
 }
 
+fn opened(
+    storage: &mut MaybeUninit<OpenObject>,
+) -> Result<skeleton::OpenMainSkel<'_>, KernelError> {
+    let mut open =
+        skeleton::MainSkelBuilder::default().open(storage).map_err(KernelError::Refused)?;
+    choose_by_kernel(&mut open)?;
+    Ok(open)
+}
+
 /// The sections of the programs that are loaded on this kernel: they say where each is attached.
 pub(crate) fn sections() -> Result<Vec<String>, KernelError> {
-    let mut storage = MaybeUninit::<OpenObject>::uninit();
-    let mut open =
-        skeleton::MainSkelBuilder::default().open(&mut storage).map_err(KernelError::Refused)?;
-    choose_by_kernel(&mut open)?;
+    let mut storage = MaybeUninit::uninit();
+    let open = opened(&mut storage)?;
     Ok(sections_of(open.open_object()))
 }
 

@@ -231,11 +231,15 @@ impl Server {
         self.agent.lost(Some(process), Loss::Unreadable);
     }
 
-    /// An event of which nobody knows what it is: refused where the mode refuses.
-    fn unjudged(&self, process: ProcessId, event: &str, why: &str) {
-        let denied = self.mode == Mode::Enforcing;
+    /// An event of which nobody knows what it is.
+    fn unjudged(&self, message: &Message<'_>, why: &str) {
+        let event = describe::kind_name(message);
+        let denied = match message.about {
+            MessageType::Judge => self.mode == Mode::Enforcing,
+            _ => message.flags & wire::DENIED != 0,
+        };
         tracing::warn!(target: "audit", event, why, denied, "an event is lost");
-        self.agent.lost(Some(process), Loss::Unreadable);
+        self.agent.lost(Some(ProcessId(message.process)), Loss::Unreadable);
     }
 
     fn take(&self, octets: &[u8]) {
@@ -251,13 +255,7 @@ impl Server {
             MessageType::Exited => self.exited(process, message.pid),
             MessageType::Committed => self.agent.exec_settled(process, ExecOutcome::Committed),
             MessageType::Failed => self.agent.exec_settled(process, ExecOutcome::Failed),
-            MessageType::Lost => {
-                self.unjudged(
-                    process,
-                    describe::kind_name(&message),
-                    "the kernel could not describe it",
-                );
-            }
+            MessageType::Lost => self.unjudged(&message, "the kernel could not describe it"),
         }
     }
 
@@ -274,8 +272,7 @@ impl Server {
             Ok(event) => event,
             Err(error) => {
                 tracing::error!(target: "dev", ?error, "the kernel sent no event");
-                let process = ProcessId(message.process);
-                self.unjudged(process, describe::kind_name(message), "it cannot be read");
+                self.unjudged(message, "it cannot be read");
                 return None;
             }
         };
@@ -284,7 +281,7 @@ impl Server {
             self.lost(event.process, name, "kernel and core differ about its coefficient");
         }
         if message.flags & wire::WANTS_DIGEST != 0 && !self.fill_digest(&mut event, message) {
-            self.unjudged(event.process, name, "its file has no digest");
+            self.unjudged(message, "its file has no digest");
             return None;
         }
         if message.flags & wire::NAMES_SOURCE != 0 {

@@ -2,7 +2,9 @@
 
 use kernel_source::Errno;
 use kernel_source::attach;
+use kernel_source::attach::Part;
 use kernel_source::attach::Refusal;
+use kernel_source::attach::SharedHooks;
 use kernel_source::attach::Step;
 use kernel_source::lockdown;
 
@@ -30,24 +32,39 @@ pub(super) fn examine(distribution: Distribution) -> Check {
             "ours are loaded, under quixote's own lockdown: none can be added before the next boot",
         );
     }
-    let tried = attach::try_out()
-        .and_then(|called| if called { attach::try_shared_hooks().map(Some) } else { Ok(None) });
     let facts = Facts::gather();
-    let (found, mend) = match tried {
-        Ok(Some(shared)) => {
-            let also = match shared {
-                0 => String::new(),
-                _ => format!("; so were {shared} more where others' programs are"),
-            };
-            return good(
-                NAME,
-                format!("loaded, attached, called by the kernel, and detached{also}"),
-            );
-        }
-        Ok(None) => not_called(&facts, distribution),
+    let (found, mend) = match attach::try_out() {
+        Ok(true) => return with_others(&facts, distribution),
+        Ok(false) => not_called(&facts, distribution),
         Err(refusal) => why(&refusal, &facts, distribution),
     };
     bad(NAME, Health::Limited, &found, &mend)
+}
+
+/// Where programs are already: others' may fill a hook.
+fn with_others(facts: &Facts, distribution: Distribution) -> Check {
+    let mut shared = 0;
+    for (part, works) in [(Part::Core, ""), (Part::Full, "all but the profile full works: ")] {
+        let hooks = match SharedHooks::of(part) {
+            Ok(hooks) => hooks,
+            Err(error) => {
+                let mend = error.mend().unwrap_or("use --source portable, which needs no BPF");
+                return bad(NAME, Health::Limited, &error.to_string(), mend);
+            }
+        };
+        match hooks.try_out() {
+            Ok(count) => shared += count,
+            Err(refusal) => {
+                let (found, mend) = why(&refusal, facts, distribution);
+                return bad(NAME, Health::Limited, &format!("{works}{found}"), &mend);
+            }
+        }
+    }
+    let also = match shared {
+        0 => String::new(),
+        _ => format!("; so were {shared} more where programs are already"),
+    };
+    good(NAME, format!("loaded, attached, called by the kernel, and detached{also}"))
 }
 
 /// What tells one refusal from another of the same number.
@@ -105,10 +122,10 @@ fn why(refusal: &Refusal, facts: &Facts, distribution: Distribution) -> (String,
     let told = told(refusal);
     let say = |what: &str, mend: &str| (format!("{told}: {what}"), mend.to_owned());
     match (step, number) {
-        (Step::Types, _) => {
-            let what = "the kernel's types do not have its hook: CONFIG_BPF_LSM or CONFIG_DEBUG_INFO_BTF is off";
-            (what.into(), distribution.kernel().into())
-        }
+        (Step::Types, _) => say(
+            "the kernel's types do not have its hook: CONFIG_BPF_LSM or CONFIG_DEBUG_INFO_BTF is off",
+            distribution.kernel(),
+        ),
         (_, PERM | ACCESS) => not_permitted(&told, facts, distribution),
         (Step::Load, INVAL) if facts.confidential => {
             say("lockdown forbids BPF to read the kernel", LOCKDOWN_MEND)

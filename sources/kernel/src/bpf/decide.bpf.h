@@ -11,6 +11,7 @@
 #define SIGKILL_BIT (1ul << 8)
 #define CAP_SYS_ADMIN 21
 #define POLLS_MAX (1 << 23)
+#define BPRM_COMMITTED_CREDS 1
 
 /* Who acts, and what an event needs. */
 struct actor {
@@ -19,22 +20,26 @@ struct actor {
 	struct namespace *ns;
 };
 
+/* A task's namespace. With one that is nobody's or killed the task ends, and goes no further. */
+static __always_inline struct namespace *living(struct task *task)
+{
+	__u32 slot = task->slot;
+	struct namespace *ns = bpf_map_lookup_elem(&namespaces, &slot);
+
+	if (ns && (ns->mode == MODE_UNUSED || (ns->flags & NAMESPACE_KILLED))) {
+		bpf_send_signal(9);
+		return NULL;
+	}
+	return ns;
+}
+
 /* A task without memory or namespace is refused everything. */
 static __always_inline int enter(struct actor *a, struct task *task)
 {
-	struct task_struct *current = bpf_get_current_task_btf();
-	__u32 slot = task->slot;
-
 	a->task = task;
-	a->s = bpf_task_storage_get(&scratches, current, 0, 0);
-	a->ns = bpf_map_lookup_elem(&namespaces, &slot);
-	if (!a->s || !a->ns)
-		return -EPERM;
-	if (a->ns->mode == MODE_UNUSED || (a->ns->flags & NAMESPACE_KILLED)) {
-		bpf_send_signal(9);
-		return -EPERM;
-	}
-	return 1;
+	a->s = bpf_task_storage_get(&scratches, bpf_get_current_task_btf(), 0, 0);
+	a->ns = living(task);
+	return a->s && a->ns ? 1 : -EPERM;
 }
 
 /* The acting task's entry; 0 for a task outside every namespace. */
@@ -335,17 +340,23 @@ static __noinline __u32 known_as(struct task *task, const __u8 *coefficient)
 	return known ? *known : 0;
 }
 
-/* An event that could not be described: a loss, refused where the mode refuses. */
+/*
+ * An event that could not be described: a loss, refused where the mode refuses. An exec is refused in every mode: it
+ * leads to no identity.
+ */
 static __noinline int unjudged(struct task *task, struct scratch *s, struct namespace *ns,
 			       __u32 kind)
 {
+	int refused = ns->mode == MODE_ENFORCING || kind == BPRM_COMMITTED_CREDS;
+
 	count(&ns->unjudged);
 	s->message.flags = 0;
 	s->length = 0;
 	write_message(task, s, MESSAGE_LOST, kind);
+	s->message.flags |= refused ? DENIED : 0;
 	if (send(task, s, ns))
 		count(&ns->dropped);
-	if (ns->mode != MODE_ENFORCING)
+	if (!refused)
 		return 0;
 	count(&ns->denied);
 	return -EPERM;

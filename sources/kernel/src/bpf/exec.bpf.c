@@ -3,7 +3,6 @@
  * Executing programs: judged in bprm_creds_from_file, where the file that will run and the
  * credentials it gets are settled and the call can still fail; settled in bprm_committed_creds.
  */
-#define BPRM_COMMITTED_CREDS 1
 
 /* An exec that was allowed before and did not happen. */
 static __always_inline void settle_failed(struct actor *a)
@@ -121,20 +120,16 @@ int BPF_PROG(bprm_creds_from_file, struct linux_binprm *bprm, const struct file 
 		put8(s, 0);
 	}
 	tally(task, 0);
-	if (!write_coe(s, bprm->cred) || s->failed) {
-		unjudged(task, s, ns, BPRM_COMMITTED_CREDS);
-		return -EPERM;
-	}
+	if (!write_coe(s, bprm->cred) || s->failed)
+		return unjudged(task, s, ns, BPRM_COMMITTED_CREDS);
 	here = is_decided_here(task, s, ns);
 	keyed = here && s->length <= SHORT_CELL_MAX && write_key(task, s, ns);
 	recalled = keyed && recall(task, s);
 	if (recalled) {
 		__builtin_memset(s->message.coefficient, 0, 32);
 	} else {
-		if (digest_parts(s)) {
-			unjudged(task, s, ns, BPRM_COMMITTED_CREDS);
-			return -EPERM;
-		}
+		if (digest_parts(s))
+			return unjudged(task, s, ns, BPRM_COMMITTED_CREDS);
 		__builtin_memset(s->known.coefficient, 0, 32); /* no identity */
 		bind(s, BPRM_COMMITTED_CREDS, task->task_id, s->known.coefficient, task->pending_id);
 		bind(s, BPRM_COMMITTED_CREDS, task->task_id, task->pending_id,

@@ -180,9 +180,11 @@ int BPF_PROG(socket_sendmsg, struct socket *sock, struct msghdr *msg, int size)
 
 	if (!name || length <= 0) {
 		task = own_entry();
-		if (task && (task->flags & TASK_SENDS_TO_ADDRESS))
+		if (!task)
+			return 0;
+		if (task->flags & TASK_SENDS_TO_ADDRESS)
 			sends_to_address(task, 0);
-		return 0;
+		return living(task) ? 0 : -EPERM;
 	}
 	BEGIN(SOCKET_SENDMSG);
 	sends_to_address(a.task, 1);

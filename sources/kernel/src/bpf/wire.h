@@ -24,7 +24,7 @@ enum message_type {
 };
 
 /* Bits of message.flags. */
-#define DENIED 1u /* MESSAGE_TOLD: the kernel refused it */
+#define DENIED 1u /* MESSAGE_TOLD, MESSAGE_LOST: the kernel refused it */
 #define EFFECT 2u /* changes the file system when it is allowed */
 #define HAS_TARGET 4u
 #define TARGET_INSIDE 8u
