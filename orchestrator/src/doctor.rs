@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::Path;
 
+use portable_source::release;
 use serde::Serialize;
 
 use crate::places;
@@ -64,16 +65,8 @@ fn read(path: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
-/// The kernel's release as two numbers.
-fn release() -> (u32, u32) {
-    let text = read("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers =
-        text.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-}
-
 fn kernel() -> Check {
-    let (major, minor) = release();
+    let (major, minor) = release::of_kernel();
     let found = format!("Linux {major}.{minor}");
     if (major, minor) >= (6, 1) {
         return good("kernel", found);
@@ -94,7 +87,7 @@ fn user_notification() -> Check {
 
 fn killable_wait() -> Check {
     const NAME: &str = "killable wait (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)";
-    if release() >= (5, 19) {
+    if release::of_kernel() >= (5, 19) {
         return good(NAME, "since Linux 5.19");
     }
     bad(NAME, Health::Missing, "not there", "boot Linux 5.19 or newer")
@@ -102,7 +95,7 @@ fn killable_wait() -> Check {
 
 fn synchronous_wake_up() -> Check {
     const NAME: &str = "synchronous wake-up (SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)";
-    if release() >= (6, 6) {
+    if release::of_kernel() >= (6, 6) {
         return good(NAME, "since Linux 6.6");
     }
     let mend = "boot Linux 6.6 or newer (bookworm-backports has one) to make each judged call \

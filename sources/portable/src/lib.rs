@@ -22,6 +22,7 @@ pub mod listener;
 mod path;
 mod private_memory;
 mod process;
+pub mod release;
 mod socket_calls;
 mod steady;
 mod supervisor;

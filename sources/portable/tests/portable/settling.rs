@@ -197,9 +197,7 @@ fn an_orphan_that_nobody_met_is_reaped() {
 
 /// Threads have pidfds of their own since Linux 6.9; before, a process is asked for its descriptors.
 fn threads_can_be_asked() -> bool {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let numbers: Vec<u32> = release.split(['.', '-']).map_while(|n| n.parse().ok()).collect();
-    numbers >= vec![6, 9]
+    portable_source::release::of_kernel() >= (6, 9)
 }
 
 /// Two files, of which a thread holds the first by a descriptor that means the second elsewhere.
